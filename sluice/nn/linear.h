@@ -1,0 +1,21 @@
+// Matrix products with a learnable weight.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include "sluice/nn/parameter.h"
+
+namespace sluice::nn {
+
+// y = x w^T.
+//   x        [tokens, in], in the weight's precision
+//   weight   [out, in]
+//   returns  [tokens, out], same precision; products are summed in float32
+// The weight's gradient is added to weight.grad in float32, whatever the precision of the product.
+at::Tensor linear(const at::Tensor& x, const Parameter& weight);
+
+// Row `ids[t]` of the table for each token, as float32: the start of the residual stream.
+//   ids      [tokens], int64
+//   table    [vocab, hidden]
+at::Tensor embedding(const at::Tensor& ids, const Parameter& table);
+
+}  // namespace sluice::nn

@@ -1,0 +1,138 @@
+#include "sluice/nn/parameter.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
+
+#include "sluice/base/error.h"
+#include "sluice/base/rng.h"
+
+namespace sluice::nn {
+namespace {
+
+constexpr std::int64_t kAlign = 64;            // elements: flat slices start on their own cache lines
+constexpr std::int64_t kInitChunk = 1 << 18;   // elements drawn from one generator: the unit of parallel initialisation
+
+std::int64_t count(const std::vector<std::int64_t>& shape) {
+  std::int64_t n = 1;
+  for (const std::int64_t size : shape) n *= size;
+  return n;
+}
+
+std::uint64_t hash_name(const std::string& name) {  // FNV-1a, 64 bits
+  std::uint64_t hash = 0xcbf29ce484222325ull;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
+  return hash;
+}
+
+}  // namespace
+
+at::ScalarType scalar_type(Precision precision) { return precision == Precision::kFloat32 ? at::kFloat : at::kBFloat16; }
+
+ParameterStore::ParameterStore(const std::vector<ParameterSpec>& specs) {
+  parameters_.reserve(specs.size());
+  for (const ParameterSpec& spec : specs) {
+    SLUICE_CHECK(index_.emplace(spec.name, parameters_.size()).second, "parameter " + spec.name + " is declared twice");
+    parameters_.push_back({spec, {}, {}, {}});
+  }
+}
+
+Parameter& ParameterStore::at(const std::string& name) {
+  const auto found = index_.find(name);
+  SLUICE_CHECK(found != index_.end(), "no parameter " + name);
+  return parameters_[found->second];
+}
+
+void ParameterStore::allocate_for_training(Precision precision, const std::function<bool(const std::string& name)>& frozen) {
+  std::int64_t total = 0;
+  offsets_.clear();
+  for (const Parameter& parameter : parameters_) {
+    offsets_.push_back(frozen(parameter.spec.name) ? -1 : total);
+    if (offsets_.back() >= 0) total += (count(parameter.spec.shape) + kAlign - 1) / kAlign * kAlign;
+  }
+  flat_master_ = at::zeros({total});
+  flat_grad_ = at::zeros({total});
+  flat_compute_ = precision == Precision::kFloat32 ? at::Tensor() : at::zeros({total}, scalar_type(precision));
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    Parameter& p = parameters_[i];
+    const bool float32 = precision == Precision::kFloat32 || p.spec.keep == Keep::kFloat32;
+    if (offsets_[i] < 0) {
+      p.value = at::empty(p.spec.shape, float32 ? at::kFloat : scalar_type(precision));
+      continue;
+    }
+    const auto slice = [&](const at::Tensor& flat) { return flat.narrow(0, offsets_[i], count(p.spec.shape)).view(p.spec.shape); };
+    p.master = slice(flat_master_);
+    p.grad = slice(flat_grad_);
+    p.value = (float32 ? p.master : slice(flat_compute_)).detach().requires_grad_(true);
+    if (float32) p.value.mutable_grad() = p.grad;  // native autograd then adds straight into the flat buffer
+  }
+}
+
+void ParameterStore::initialise(std::uint64_t seed, double std) {
+  struct Chunk {
+    at::Tensor out;
+    std::uint64_t seed;
+  };
+  std::vector<Chunk> chunks;
+  for (const Parameter& p : parameters_) {
+    const at::Tensor flat = (p.master.defined() ? p.master : p.value.detach()).view({-1});
+    if (p.spec.init != Init::kNormal) {
+      flat.fill_(p.spec.init == Init::kOnes ? 1.0 : 0.0);
+      continue;
+    }
+    for (std::int64_t at = 0, n = 0; at < flat.numel(); at += kInitChunk, ++n) {
+      const auto words = philox(seed, hash_name(p.spec.name), static_cast<std::uint64_t>(n));
+      chunks.push_back({flat.narrow(0, at, std::min(kInitChunk, flat.numel() - at)), (static_cast<std::uint64_t>(words[0]) << 32) | words[1]});
+    }
+  }
+  at::parallel_for(0, static_cast<std::int64_t>(chunks.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const Chunk& chunk = chunks[static_cast<std::size_t>(i)];
+      const at::NoGradGuard no_grad;
+      chunk.out.normal_(0.0, std, at::detail::createCPUGenerator(chunk.seed));
+    }
+  });
+  refresh_compute_copies();
+}
+
+void ParameterStore::refresh_compute_copies() {
+  if (flat_compute_.defined()) flat_compute_.copy_(flat_master_);
+}
+
+std::vector<ParameterStore::Segment> ParameterStore::segments() const {
+  std::vector<Segment> out;
+  std::int64_t begin = 0;
+  for (std::size_t i = 0; i < parameters_.size();) {
+    const Parameter& first = parameters_[i];
+    if (offsets_[i] < 0) {
+      ++i;
+      continue;
+    }
+    std::size_t last = i;
+    std::int64_t end = offsets_[i];
+    for (; last < parameters_.size(); ++last) {
+      const Parameter& p = parameters_[last];
+      if (offsets_[last] >= 0 && p.spec.decay != first.spec.decay) break;
+      if (offsets_[last] >= 0) end = offsets_[last] + (count(p.spec.shape) + kAlign - 1) / kAlign * kAlign;
+    }
+    begin = offsets_[i];
+    const auto slice = [&](const at::Tensor& flat) { return flat.defined() ? flat.narrow(0, begin, end - begin) : at::Tensor(); };
+    out.push_back({slice(flat_master_), slice(flat_grad_), slice(flat_compute_), first.spec.decay});
+    i = last;
+  }
+  return out;
+}
+
+std::int64_t ParameterStore::num_trainable() const {
+  std::int64_t n = 0;
+  for (const Parameter& p : parameters_) n += p.trainable() ? count(p.spec.shape) : 0;
+  return n;
+}
+
+std::int64_t ParameterStore::num_elements() const {
+  std::int64_t n = 0;
+  for (const Parameter& p : parameters_) n += count(p.spec.shape);
+  return n;
+}
+
+}  // namespace sluice::nn

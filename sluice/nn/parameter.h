@@ -1,0 +1,77 @@
+// Learnable tensors: float32 masters, the copies that compute, and float32 gradients, all in flat buffers.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice::nn {
+
+enum class Precision { kFloat32, kBfloat16 };
+constexpr std::array<std::string_view, 2> names(Precision) { return {"fp32", "bf16"}; }
+at::ScalarType scalar_type(Precision precision);
+
+enum class Init { kNormal, kOnes, kZeros };
+// Norm weights and routers stay float32 in every precision: they are small, and rounding them changes which expert a token meets.
+enum class Keep { kComputePrecision, kFloat32 };
+enum class Decay { kYes, kNo };  // norms and biases are not decayed unless a recipe asks for it
+
+struct ParameterSpec {
+  std::string name;                 // ours: "layers.3.attention.q_proj.weight"
+  std::vector<std::int64_t> shape;
+  Init init = Init::kNormal;
+  Keep keep = Keep::kComputePrecision;
+  Decay decay = Decay::kYes;
+};
+
+struct Parameter {
+  ParameterSpec spec;
+  at::Tensor value;   // what the forward pass reads; a leaf that requires a gradient, unless frozen
+  at::Tensor master;  // float32; the same memory as `value` where that is float32. Undefined for inference and for frozen parameters
+  at::Tensor grad;    // float32, a view of the flat gradient buffer; gradients are added to it. Undefined when frozen
+  bool trainable() const { return grad.defined(); }
+};
+
+// Owns all parameters of a model. Addresses of Parameters stay valid for the store's life.
+class ParameterStore {
+ public:
+  explicit ParameterStore(const std::vector<ParameterSpec>& specs);
+  ParameterStore(const ParameterStore&) = delete;
+  ParameterStore& operator=(const ParameterStore&) = delete;
+
+  // Makes flat buffers for training: masters and gradients in float32, computing copies in `precision`. Values are not yet set.
+  void allocate_for_training(Precision precision, const std::function<bool(const std::string& name)>& frozen);
+  // Random values from (seed, name) alone: normal with `std`, or as the spec's init says.
+  void initialise(std::uint64_t seed, double std);
+  // After masters were changed (loading, an optimizer that does not do it itself): the computing copies follow.
+  void refresh_compute_copies();
+  void zero_grad() { flat_grad_.zero_(); }
+
+  Parameter& at(const std::string& name);
+  std::vector<Parameter>& all() { return parameters_; }
+  const std::vector<Parameter>& all() const { return parameters_; }
+  const at::Tensor& flat_grad() const { return flat_grad_; }
+
+  // A run of trainable elements with one decay rule, for optimizers that walk the flat buffers.
+  struct Segment {
+    at::Tensor master, grad;  // float32 [n]
+    at::Tensor compute;       // bf16 [n]; undefined where the masters themselves compute
+    Decay decay;
+  };
+  std::vector<Segment> segments() const;
+  std::int64_t num_trainable() const;  // elements
+  std::int64_t num_elements() const;
+
+ private:
+  std::vector<Parameter> parameters_;
+  std::map<std::string, std::size_t> index_;
+  at::Tensor flat_master_, flat_compute_, flat_grad_;
+  std::vector<std::int64_t> offsets_;  // of each parameter in the flat buffers, in elements; -1 when frozen
+};
+
+}  // namespace sluice::nn

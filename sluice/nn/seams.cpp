@@ -1,0 +1,40 @@
+#include <ATen/core/Tensor.h>
+
+#include "sluice/nn/attention.h"
+#include "sluice/nn/experts.h"
+#include "sluice/nn/forward.h"
+
+namespace sluice::nn {
+namespace {
+
+class NoTensorRegion final : public TensorRegion {
+ public:
+  at::Tensor enter(const at::Tensor& hidden) const override { return hidden; }
+  at::Tensor leave(const at::Tensor& hidden) const override { return hidden; }
+};
+
+class LocalDispatcher final : public TokenDispatcher {
+ public:
+  at::Tensor forward(const at::Tensor& hidden, const Routing& routing, const Experts& experts) const override {
+    return experts.forward(hidden, routing);
+  }
+};
+
+class LocalAttention final : public AttentionCore {
+ public:
+  at::Tensor forward(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const SequenceShape& shape) const override {
+    return causal_attention(query, key, value, shape);
+  }
+};
+
+}  // namespace
+
+const Seams& local_seams() {
+  static const NoTensorRegion tensor;
+  static const LocalDispatcher dispatcher;
+  static const LocalAttention attention;
+  static const Seams seams{tensor, dispatcher, attention};
+  return seams;
+}
+
+}  // namespace sluice::nn
