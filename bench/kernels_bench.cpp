@@ -1,0 +1,93 @@
+// GFLOP/s of each CPU kernel at the benchmark model's sizes (SPEED: 2,048 tokens, hidden 512, ffn 1792, 8 experts top 2, 8 heads of 64, 2
+// of them keys, vocabulary 32000). Best of several runs, since others may use the machine: kernels_bench [runs]
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <vector>
+
+#include "sluice/base/rng.h"
+#include "sluice/kernels/cpu/cpu_features.h"
+#include "sluice/kernels/cpu/linear.h"
+#include "sluice/kernels/cpu/rms_norm.h"
+
+namespace sluice::kernels::cpu {
+namespace {
+
+constexpr std::int64_t kTokens = 2048, kHidden = 512;
+
+std::vector<Bf16> random_bf16(std::int64_t n, std::uint64_t seed, double scale) {
+  Rng rng(seed, 0);
+  std::vector<Bf16> out(static_cast<std::size_t>(n));
+  for (Bf16& x : out) x = to_bf16(static_cast<float>((rng.uniform() * 2 - 1) * scale));
+  return out;
+}
+std::vector<float> floats(std::int64_t n, float value) { return std::vector<float>(static_cast<std::size_t>(n), value); }
+
+class Bench {
+ public:
+  explicit Bench(int runs) : runs_(runs) { std::printf("%-34s %10s %10s\n", "kernel", "ms", "rate"); }
+  Workspace workspace;
+
+  // `amount` is what `unit` counts, in 1e9.
+  void report(const char* name, double amount, const char* unit, const std::function<void()>& work) const {
+    double best = 1e30;
+    for (int i = 0; i < runs_ + 1; ++i) {  // the first run also touches the memory
+      const auto start = std::chrono::steady_clock::now();
+      work();
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+      if (i > 0 && took.count() < best) best = took.count();
+    }
+    std::printf("%-34s %10.2f %10.1f %s\n", name, best * 1e3, amount / best, unit);
+    std::fflush(stdout);
+  }
+
+ private:
+  int runs_;
+};
+
+void bench_linear(Bench& bench, const char* name, std::int64_t in, std::int64_t out) {
+  const LinearShape shape{kTokens, in, out};
+  const auto x = random_bf16(kTokens * in, 1, 1), w = random_bf16(in * out, 2, 0.05), dy = random_bf16(kTokens * out, 3, 1);
+  std::vector<Bf16> y(dy.size()), dx(x.size());
+  auto dw = floats(in * out, 0);
+  const double gflop = 2e-9 * static_cast<double>(kTokens * in * out);
+  std::printf("%s\n", name);
+  bench.report("  forward", gflop, "GFLOP/s", [&] { linear_forward(shape, x.data(), w.data(), y.data(), bench.workspace); });
+  bench.report("  input gradient", gflop, "GFLOP/s",
+               [&] { linear_input_gradient(shape, dy.data(), w.data(), dx.data(), bench.workspace); });
+  bench.report("  weight gradient", gflop, "GFLOP/s",
+               [&] { linear_weight_gradient(shape, dy.data(), x.data(), dw.data(), bench.workspace); });
+}
+
+void bench_norm(Bench& bench) {
+  const std::int64_t n = kTokens * kHidden;
+  const auto x = floats(n, 0.5f), w = floats(kHidden, 1);
+  const auto dy = random_bf16(n, 4, 1);
+  std::vector<Bf16> y(dy.size());
+  auto dx = floats(n, 0), dw = floats(kHidden, 0), rstd = floats(kTokens, 1);
+  std::printf("rms_norm\n");
+  bench.report("  forward", 6e-9 * static_cast<double>(n), "GB/s",
+               [&] { rms_norm_forward(kTokens, kHidden, 1e-5f, x.data(), w.data(), y.data(), rstd.data(), bench.workspace); });
+  bench.report("  backward", 14e-9 * static_cast<double>(n), "GB/s", [&] {
+    rms_norm_backward(kTokens, kHidden, dy.data(), x.data(), rstd.data(), w.data(), WriteMode::kAdd, dx.data(), dw.data(), bench.workspace);
+  });
+}
+
+int run(int runs) {
+  if (!has_avx512_bf16()) {
+    std::printf("this CPU has no AVX512_BF16\n");
+    return 0;
+  }
+  Bench bench(runs);
+  bench_linear(bench, "qkv 512 -> 768", kHidden, 768);
+  bench_linear(bench, "up 512 -> 3584", kHidden, 3584);
+  bench_linear(bench, "head 512 -> 32000", kHidden, 32000);
+  bench_norm(bench);
+  return 0;
+}
+
+}  // namespace
+}  // namespace sluice::kernels::cpu
+
+int main(int argc, char** argv) { return sluice::kernels::cpu::run(argc > 1 ? std::atoi(argv[1]) : 5); }
