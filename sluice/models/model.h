@@ -1,0 +1,83 @@
+// A language model: tokens -> embedding -> blocks -> norm -> head. Written for one process; no rank appears here.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sluice/base/json.h"
+#include "sluice/config/value.h"
+#include "sluice/models/tensor_table.h"
+#include "sluice/nn/forward.h"
+#include "sluice/nn/parameter.h"
+
+namespace sluice::models {
+
+// What a mixture layer decided, for the router losses and the metrics.
+struct RouterRecord {
+  at::Tensor logits;   // [tokens, experts], float32, with gradient
+  at::Tensor experts;  // [tokens, top_k], int64, -1 = dropped
+};
+
+struct BlockOutput {
+  at::Tensor hidden;                   // [tokens, hidden], float32: the residual stream
+  std::optional<RouterRecord> router;  // of a mixture layer
+};
+
+// One layer. Blocks are a list so that ZeRO-3, pipelines and recompute can work between them.
+class Block {
+ public:
+  virtual ~Block() = default;
+  virtual BlockOutput forward(const at::Tensor& hidden, const nn::ForwardContext& context) const = 0;
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  // ids [tokens], int64 -> [tokens, hidden], float32
+  virtual at::Tensor embed(const at::Tensor& ids, const nn::ForwardContext& context) const = 0;
+  virtual const std::vector<std::unique_ptr<Block>>& blocks() const = 0;
+  // After the last block: [tokens, hidden], in the computing precision, ready for the head.
+  virtual at::Tensor final_norm(const at::Tensor& hidden) const = 0;
+  virtual const nn::Parameter& head() const = 0;  // [vocab, hidden]; the embedding itself where these are tied
+  virtual nn::KvCache make_cache(std::int64_t rows, std::int64_t capacity) const = 0;
+};
+
+// The mixture layers of a model, for losses, metrics and rules.
+struct MoeShape {
+  std::int64_t num_layers = 0;  // mixture layers only
+  std::int64_t num_experts = 0, top_k = 0;
+  double router_aux_loss_coef = 0;
+};
+
+// Parameters, floating-point operations and bytes, for planning and for MFU.
+struct Cost {
+  std::int64_t parameters = 0, active_parameters = 0;
+  double forward_flops_per_token = 0;  // at `seq` tokens of context, causal
+  std::int64_t kv_bytes_per_token = 0;  // at two bytes an element
+};
+
+// The sizes of one model. Each architecture's room implements it once.
+class ModelConfig {
+ public:
+  virtual ~ModelConfig() = default;
+  virtual void read_hf(const Json& config, const std::string& where) = 0;  // either style of key (MODELS: 4.x and 5.x)
+  virtual OrderedJson write_hf(at::ScalarType dtype) const = 0;            // both styles
+  virtual void apply(const std::vector<config::Setting>& settings, Violations& violations) = 0;
+  virtual std::string to_yaml() const = 0;
+  virtual void check(Violations& violations) const = 0;
+  virtual std::vector<TensorSpec> tensor_table() const = 0;
+  // The store holds the table's parameters and outlives the model.
+  virtual std::unique_ptr<Model> build(nn::ParameterStore& store) const = 0;
+  virtual MoeShape moe() const = 0;
+  virtual Cost cost(std::int64_t seq) const = 0;
+  virtual std::int64_t vocab_size() const = 0;
+  virtual std::int64_t max_positions() const = 0;
+  virtual std::int64_t num_layers() const = 0;
+  virtual double init_std() const = 0;
+};
+
+}  // namespace sluice::models
