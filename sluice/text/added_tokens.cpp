@@ -1,0 +1,89 @@
+#include "sluice/text/added_tokens.h"
+
+#include <algorithm>
+
+#include "sluice/text/regex.h"
+#include "sluice/text/unicode.h"
+#include "sluice/text/utf8.h"
+
+namespace sluice::text {
+namespace {
+
+bool touches_word(std::string_view text, std::size_t begin, std::size_t end) {
+  // Rust's \w, which has the joiners too.
+  static const Regex before("[\\w\\x{200c}\\x{200d}]\\z", "added token"), after("\\A[\\w\\x{200c}\\x{200d}]", "added token");
+  const auto matches = [](const Regex& pattern, std::string_view part) {
+    bool found = false;
+    pattern.for_each_match(part, [&](Regex::Match) { found = true; });
+    return found;
+  };
+  std::size_t previous = begin;
+  while (previous > 0 && (static_cast<unsigned char>(text[--previous]) & 0xC0) == 0x80) {
+  }
+  return matches(before, text.substr(previous, begin - previous)) ||
+         (end < text.size() && matches(after, text.substr(end, utf8_at(text, end).length)));
+}
+
+}  // namespace
+
+void TokenFinder::add(const AddedToken& token) {
+  std::int32_t node = 0;
+  for (const char byte : token.content) {
+    const std::int32_t edge = static_cast<unsigned char>(byte);
+    if (const std::int32_t* next = edges_.find(node, edge)) {
+      node = *next;
+      continue;
+    }
+    const auto made = static_cast<std::int32_t>(token_of_node_.size());
+    token_of_node_.push_back(-1);
+    edges_.set(node, edge, made);
+    node = made;
+  }
+  token_of_node_[static_cast<std::size_t>(node)] = static_cast<std::int32_t>(tokens_.size());
+  tokens_.push_back(token);
+}
+
+std::int32_t TokenFinder::match_at(std::string_view text, std::size_t at, std::size_t& end) const {
+  std::int32_t node = 0, found = -1;
+  for (std::size_t i = at; i < text.size(); ++i) {
+    const std::int32_t* next = edges_.find(node, static_cast<unsigned char>(text[i]));
+    if (next == nullptr) break;
+    node = *next;
+    if (token_of_node_[static_cast<std::size_t>(node)] >= 0) {
+      found = token_of_node_[static_cast<std::size_t>(node)];
+      end = i + 1;
+    }
+  }
+  return found;
+}
+
+std::vector<TokenFinder::Part> TokenFinder::find(std::string_view text) const {
+  std::vector<Part> parts;
+  std::size_t covered = 0;  // the parts so far end here
+  const auto text_until = [&](std::size_t end) {
+    if (end > covered) parts.push_back({covered, end, -1});
+  };
+  for (std::size_t at = 0; !tokens_.empty() && at < text.size();) {
+    std::size_t match_end = 0;
+    const std::int32_t index = match_at(text, at, match_end);
+    if (index < 0) {
+      ++at;
+      continue;
+    }
+    const AddedToken& token = tokens_[static_cast<std::size_t>(index)];
+    std::size_t begin = at, end = match_end;
+    at = match_end;
+    if (token.single_word && touches_word(text, begin, end)) continue;
+    // White space that an earlier token took along stays with it.
+    if (token.left_strip) begin = start_of_trailing_space(text.substr(0, begin));
+    if (token.right_strip) end += end_of_leading_space(text.substr(end));
+    begin = std::max(begin, covered);
+    text_until(begin);
+    parts.push_back({begin, std::max(end, begin), token.id});
+    covered = std::max(end, begin);
+  }
+  text_until(text.size());
+  return parts;
+}
+
+}  // namespace sluice::text

@@ -1,0 +1,183 @@
+// From Oniguruma's Ruby syntax to PCRE2's. The differences are those of doc/RE in Oniguruma 6.9 and of pcre2pattern(3), 10.42; the
+// character classes were compared over all code points with HF's engine (tests/unit/text/regex_test.cpp keeps the exceptions).
+#include <array>
+#include <cctype>
+
+#include "sluice/base/error.h"
+#include "sluice/text/regex.h"
+
+namespace sluice::text {
+namespace {
+
+// PCRE2's own \s also has U+180E, and its \w lacks marks and connector punctuation.
+constexpr std::string_view kSpaceMembers = "\\x09-\\x0d\\x{85}\\p{Z}";
+constexpr std::string_view kWordMembers = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+
+class Translator {
+ public:
+  Translator(std::string_view pattern, const std::string& where) : in_(pattern), where_(where) {}
+
+  std::string run() {
+    while (at_ < in_.size()) {
+      const char c = in_[at_];
+      if (c == '\\') {
+        escape();
+      } else if (c == '[') {
+        character_class();
+      } else if (c == '(' && in_.substr(at_, 2) == "(?") {
+        group();
+      } else if (c == '{') {
+        interval();
+      } else {
+        out_ += c;
+        ++at_;
+      }
+    }
+    return out_;
+  }
+
+ private:
+  [[noreturn]] void refuse(const std::string& construct) const {
+    throw Error(where_ + ": the pattern \"" + std::string(in_) + "\" uses " + construct + " at byte " + std::to_string(at_) +
+                    ", which is not supported",
+                "write the pattern without it");
+  }
+
+  static std::string in_brackets(std::string_view members) { return "[" + std::string(members) + "]"; }
+  static std::string outside(std::string_view members) { return "[^" + std::string(members) + "]"; }
+
+  // At a backslash outside a class.
+  void escape() {
+    const char c = next_of_escape();
+    const std::string word = in_brackets(kWordMembers);
+    switch (c) {
+      case 's':
+        return take(2, in_brackets(kSpaceMembers));
+      case 'S':
+        return take(2, outside(kSpaceMembers));
+      case 'w':
+        return take(2, word);
+      case 'W':
+        return take(2, outside(kWordMembers));
+      case 'b':
+        return take(2, "(?:(?<=" + word + ")(?!" + word + ")|(?<!" + word + ")(?=" + word + "))");
+      case 'B':
+        return take(2, "(?:(?<=" + word + ")(?=" + word + ")|(?<!" + word + ")(?!" + word + "))");
+      default:
+        return shared_escape(c);
+    }
+  }
+
+  // Escapes that mean the same inside and outside a class.
+  void shared_escape(char c) {
+    if (c == 'p' || c == 'P') return property();
+    if (c == 'u') return code_point(4);
+    if (c == 'x' && in_.substr(at_, 3) != "\\x{") return code_point(2);
+    if (std::string_view("hHyYXRKGNOQEgkcCM").find(c) != std::string_view::npos) refuse(std::string("\\") + c);
+    take(2, std::string("\\") + c);
+  }
+
+  // \p{Han} is a script in Oniguruma; PCRE2 would take the script's extensions.
+  void property() {
+    const std::size_t close = in_.find('}', at_);
+    if (in_.substr(at_ + 2, 1) != "{" || close == std::string_view::npos) refuse("a property without braces");
+    std::string name(in_.substr(at_ + 3, close - at_ - 3));
+    const std::string negation = name.starts_with('^') ? "^" : "";
+    name.erase(0, negation.size());
+    static constexpr std::array kBinary = {"Any", "Alphabetic", "Lowercase", "Uppercase", "White_Space", "Emoji", "ASCII"};
+    bool script = name.size() > 2;
+    for (const char* binary : kBinary) script = script && name != binary;
+    take(close + 1 - at_, std::string(in_.substr(at_, 2)) + "{" + negation + (script ? "sc:" : "") + name + "}");
+  }
+
+  void code_point(std::size_t digits) {
+    const std::string hex(in_.substr(at_ + 2, digits));
+    bool valid = hex.size() == digits;
+    for (const char c : hex) valid = valid && std::isxdigit(static_cast<unsigned char>(c)) != 0;
+    if (!valid || (digits == 2 && hex >= "80")) refuse("an escape of raw bytes");
+    take(2 + digits, "\\x{" + hex + "}");
+  }
+
+  void character_class() {
+    take(1, "[");
+    if (at_ < in_.size() && in_[at_] == '^') take(1, "^");
+    if (at_ < in_.size() && in_[at_] == ']') refuse("a class that begins with ]");
+    while (at_ < in_.size() && in_[at_] != ']') {
+      if (in_[at_] == '[') refuse("a class within a class");
+      if (in_.substr(at_, 2) == "&&") refuse("an intersection of classes");
+      if (in_[at_] != '\\') {
+        out_ += in_[at_++];
+        continue;
+      }
+      switch (const char c = next_of_escape()) {
+        case 's':
+          take(2, kSpaceMembers);
+          break;
+        case 'S':
+          take(2, "\\S\\x{180e}");
+          break;
+        case 'w':
+          take(2, kWordMembers);
+          break;
+        case 'W':
+        case 'B':
+          refuse(std::string("\\") + c + " in a class");
+        default:
+          shared_escape(c);
+      }
+    }
+    if (at_ >= in_.size()) refuse("a class without its ]");
+    take(1, "]");
+  }
+
+  // Option letters: Ruby's m is PCRE2's s.
+  void group() {
+    take(2, "(?");
+    while (at_ < in_.size() && (std::isalpha(static_cast<unsigned char>(in_[at_])) != 0 || in_[at_] == '-')) {
+      if (std::string_view("imx-").find(in_[at_]) == std::string_view::npos) refuse("a group option other than i, m and x");
+      take(1, in_[at_] == 'm' ? "s" : in_.substr(at_, 1));
+    }
+    // The name of a named group, and the sign of a look-behind, pass as they are.
+  }
+
+  // {,n} is {0,n} in Ruby and literal in PCRE2; {n}? and {n,m}+ are not lazy and possessive there.
+  void interval() {
+    const std::size_t close = in_.find('}', at_);
+    if (close == std::string_view::npos) return take(1, "{");
+    const std::string_view inside = in_.substr(at_ + 1, close - at_ - 1);
+    if (inside.empty() || inside.find_first_not_of("0123456789,") != std::string_view::npos || inside == ",") return take(1, "{");
+    const char after = close + 1 < in_.size() ? in_[close + 1] : '\0';
+    if (after == '+' || (after == '?' && inside.find(',') == std::string_view::npos)) refuse("a quantifier after an interval");
+    take(close + 1 - at_, "{" + std::string(inside.front() == ',' ? "0" : "") + std::string(inside) + "}");
+  }
+
+  char next_of_escape() const {
+    if (at_ + 1 >= in_.size()) refuse("a backslash at its end");
+    return in_[at_ + 1];
+  }
+
+  void take(std::size_t bytes, std::string_view translation) {
+    at_ += bytes;
+    out_ += translation;
+  }
+
+  std::string_view in_;
+  const std::string& where_;
+  std::size_t at_ = 0;
+  std::string out_;
+};
+
+}  // namespace
+
+std::string translate_pattern(std::string_view pattern, const std::string& where) { return Translator(pattern, where).run(); }
+
+std::string quote_pattern(std::string_view literal) {
+  std::string out;
+  for (const char c : literal) {
+    if (static_cast<unsigned char>(c) < 0x80 && std::ispunct(static_cast<unsigned char>(c)) != 0) out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+}  // namespace sluice::text
