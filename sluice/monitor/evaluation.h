@@ -1,0 +1,29 @@
+// What an evaluation found: the object that `sluice eval --json` prints and that a run's summary.json carries.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sluice/base/json.h"
+#include "sluice/monitor/metrics.h"
+
+namespace sluice::monitor {
+
+// How the router treats labelled questions. What was not measured is absent.
+struct RoutingFigures {
+  std::optional<double> accuracy;                 // share of questions whose label is read back from the router
+  std::optional<double> mutual_information_nats;  // of label and expert over token-slot assignments, mean over supervised layers
+  std::optional<double> kl;                       // of the supervision target to the router's distribution
+  ExpertShares expert_share;                      // [layer][expert]
+  std::vector<std::vector<double>> label_expert;  // [label][expert]: shares of a label's token slots
+};
+
+struct Evaluation {
+  std::optional<double> lm_loss, perplexity, exact_match;
+  std::optional<RoutingFigures> routing;
+};
+
+OrderedJson to_json(const Evaluation& evaluation);
+Evaluation evaluation_from_json(const Json& value, const std::string& where);
+
+}  // namespace sluice::monitor
