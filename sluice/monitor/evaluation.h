@@ -11,11 +11,11 @@ namespace sluice::monitor {
 
 // How the router treats labelled questions. What was not measured is absent.
 struct RoutingFigures {
-  std::optional<double> accuracy;                 // share of questions whose label is read back from the router
-  std::optional<double> mutual_information_nats;  // of label and expert over token-slot assignments, mean over supervised layers
-  std::optional<double> kl;                       // of the supervision target to the router's distribution
-  ExpertShares expert_share;                      // [layer][expert]
-  std::vector<std::vector<double>> label_expert;  // [label][expert]: shares of a label's token slots
+  std::optional<double> accuracy = {};                 // share of questions whose label is read back from the router
+  std::optional<double> mutual_information_nats = {};  // of label and expert over token-slot assignments, mean over supervised layers
+  std::optional<double> kl = {};                       // of the supervision target to the router's distribution
+  ExpertShares expert_share = {};                      // [layer][expert]
+  std::vector<std::vector<double>> label_expert = {};  // [label][expert]: shares of a label's token slots
 };
 
 struct Evaluation {

@@ -20,7 +20,7 @@ struct MonitorOptions {
   Refresh refresh = Refresh::kUntilEnd;  // kOnce also where the output is no terminal
   double interval_s = 1;
   int log_lines = 8;
-  Terminal terminal = {};                // of the output
+  Terminal terminal = {};  // of the output
 };
 
 // Shows RUN until it ends, or q or Ctrl-C is typed; returns the exit status. Error, with remedy, when RUN is not a run folder.
