@@ -21,7 +21,7 @@ std::string demangle(const std::string& frame) {
 
 }  // namespace
 
-Error::Error(const std::string& what, const std::string& remedy) : std::runtime_error(what + "\n  fix: " + remedy) {}
+Error::Error(const std::string& what, const std::string& remedy) : std::runtime_error(what + "\n  fix: " + remedy), problem_(what), remedy_(remedy) {}
 
 Bug::Bug(const std::string& what) : std::logic_error(what) {
   void* frames[64];

@@ -10,6 +10,11 @@ namespace sluice {
 class Error : public std::runtime_error {
  public:
   Error(const std::string& what, const std::string& remedy);
+  const std::string& problem() const { return problem_; }
+  const std::string& remedy() const { return remedy_; }
+
+ private:
+  std::string problem_, remedy_;
 };
 
 // A broken invariant of ours; carries the call stack of the place that noticed.
@@ -26,6 +31,7 @@ class Bug : public std::logic_error {
 class Violations {
  public:
   void add(const std::string& what, const std::string& remedy) { items_.push_back({what, remedy}); }
+  void add(const Error& error) { add(error.problem(), error.remedy()); }
   bool empty() const { return items_.empty(); }
   void raise(const std::string& heading) const;
 

@@ -13,18 +13,13 @@
 #include "sluice/models/tensor_table.h"
 #include "sluice/nn/forward.h"
 #include "sluice/nn/parameter.h"
+#include "sluice/nn/router.h"
 
 namespace sluice::models {
 
-// What a mixture layer decided, for the router losses and the metrics.
-struct RouterRecord {
-  at::Tensor logits;   // [tokens, experts], float32, with gradient
-  at::Tensor experts;  // [tokens, top_k], int64, -1 = dropped
-};
-
 struct BlockOutput {
   at::Tensor hidden;                   // [tokens, hidden], float32: the residual stream
-  std::optional<RouterRecord> router;  // of a mixture layer
+  std::optional<nn::RouterRecord> router;  // of a mixture layer
 };
 
 // One layer. Blocks are a list so that ZeRO-3, pipelines and recompute can work between them.

@@ -60,12 +60,16 @@ void ParameterStore::allocate_for_training(Precision precision, const std::funct
       p.value = at::empty(p.spec.shape, float32 ? at::kFloat : scalar_type(precision));
       continue;
     }
-    const auto slice = [&](const at::Tensor& flat) { return flat.narrow(0, offsets_[i], count(p.spec.shape)).view(p.spec.shape); };
-    p.master = slice(flat_master_);
-    p.grad = slice(flat_grad_);
-    p.value = (float32 ? p.master : slice(flat_compute_)).detach().requires_grad_(true);
+    p.master = slice(flat_master_, p);
+    p.grad = slice(flat_grad_, p);
+    p.value = (float32 ? p.master : slice(flat_compute_, p)).detach().requires_grad_(true);
     if (float32) p.value.mutable_grad() = p.grad;  // native autograd then adds straight into the flat buffer
   }
+}
+
+at::Tensor ParameterStore::slice(const at::Tensor& flat, const Parameter& parameter) const {
+  const auto i = static_cast<std::size_t>(&parameter - parameters_.data());
+  return flat.narrow(0, offsets_[i], count(parameter.spec.shape)).view(parameter.spec.shape);
 }
 
 void ParameterStore::initialise(std::uint64_t seed, double std) {
@@ -117,7 +121,7 @@ std::vector<ParameterStore::Segment> ParameterStore::segments() const {
     }
     begin = offsets_[i];
     const auto slice = [&](const at::Tensor& flat) { return flat.defined() ? flat.narrow(0, begin, end - begin) : at::Tensor(); };
-    out.push_back({slice(flat_master_), slice(flat_grad_), slice(flat_compute_), first.spec.decay});
+    out.push_back({slice(flat_master_), slice(flat_grad_), slice(flat_compute_), first.spec.decay, begin});
     i = last;
   }
   return out;

@@ -56,12 +56,15 @@ class ParameterStore {
   std::vector<Parameter>& all() { return parameters_; }
   const std::vector<Parameter>& all() const { return parameters_; }
   const at::Tensor& flat_grad() const { return flat_grad_; }
+  // The part of `flat`, a buffer as long as the flat ones, that belongs to a trainable parameter, in its shape.
+  at::Tensor slice(const at::Tensor& flat, const Parameter& parameter) const;
 
   // A run of trainable elements with one decay rule, for optimizers that walk the flat buffers.
   struct Segment {
     at::Tensor master, grad;  // float32 [n]
     at::Tensor compute;       // bf16 [n]; undefined where the masters themselves compute
     Decay decay;
+    std::int64_t offset;      // of the first element in the flat buffers
   };
   std::vector<Segment> segments() const;
   std::int64_t num_trainable() const;  // elements

@@ -15,6 +15,13 @@ struct Routing {
   at::Tensor experts;  // [tokens, top_k], int64; -1 = dropped for lack of capacity
 };
 
+// What a mixture layer decided, for the router losses and the metrics.
+struct RouterRecord {
+  at::Tensor logits;   // [tokens, experts], float32, with gradient
+  at::Tensor chosen;   // [tokens, top_k], int64: the router's choice
+  at::Tensor served;   // the same after dropping for lack of capacity, -1 = dropped; the same tensor where none is dropped
+};
+
 // logits = hidden gate^T in float32.   hidden [tokens, hidden], gate [experts, hidden] float32
 at::Tensor router_logits(const at::Tensor& hidden, const Parameter& gate);
 

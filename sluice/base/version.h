@@ -1,0 +1,8 @@
+// The version that runs, reports and --version name.
+#pragma once
+
+namespace sluice {
+
+inline constexpr const char* kVersion = "0.1.0";
+
+}  // namespace sluice

@@ -1,0 +1,82 @@
+#include "sluice/loss/objective.h"
+
+#include "sluice/loss/cross_entropy.h"
+
+namespace sluice::loss {
+namespace {
+
+// Whether every row is real tokens first, padding after: then causal attention needs no mask.
+bool padded_right(const data::Batch& batch) {
+  for (std::int64_t row = 0; row < batch.rows; ++row) {
+    for (std::int64_t t = 1; t < batch.seq; ++t) {
+      const auto i = static_cast<std::size_t>(row * batch.seq + t);
+      if (batch.real[i] && !batch.real[i - 1]) return false;
+    }
+  }
+  return true;
+}
+
+at::Tensor supervised_labels(const data::Batch& batch, Tokens which) {
+  at::Tensor out = at::full({batch.rows * batch.seq}, -1, at::kLong);
+  auto* label = out.data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < batch.rows * batch.seq; ++i) {
+    const auto row = static_cast<std::size_t>(i / batch.seq);
+    const bool prompt = i % batch.seq < batch.prompt_length[row];
+    const bool covered = which == Tokens::kAll || prompt == (which == Tokens::kPrompt);
+    if (covered && batch.real[static_cast<std::size_t>(i)]) label[i] = batch.expert_label[row];
+  }
+  return out;
+}
+
+}  // namespace
+
+BatchTensors to_tensors(const data::Batch& batch, Tokens supervised) {
+  const auto copy = [](const std::vector<std::int64_t>& values) { return at::tensor(values, at::kLong); };
+  BatchTensors out;
+  out.shape = {batch.rows, batch.seq, {}};
+  out.ids = copy(batch.ids);
+  out.labels = shift_labels(copy(batch.labels).view({batch.rows, batch.seq}));
+  out.target_tokens = static_cast<double>(batch.target_tokens);
+  out.real_tokens = static_cast<double>(batch.real_tokens);
+  if (batch.real_tokens < batch.rows * batch.seq) {
+    out.real = at::from_blob(const_cast<std::uint8_t*>(batch.real.data()), {batch.rows * batch.seq}, at::kByte).to(at::kFloat);
+    if (!padded_right(batch)) out.shape.key_mask = out.real.view({batch.rows, batch.seq}) > 0;
+  }
+  out.expert_label = supervised_labels(batch, supervised);
+  out.supervised_tokens = static_cast<double>((out.expert_label >= 0).sum().item<std::int64_t>());
+  return out;
+}
+
+void Denominators::add(const BatchTensors& batch) {
+  target_tokens += batch.target_tokens;
+  real_tokens += batch.real_tokens;
+  supervised_tokens += batch.supervised_tokens;
+  micro_steps += 1;
+}
+
+at::Tensor Terms::total() const {
+  at::Tensor sum = lm;
+  for (const at::Tensor* term : {&aux, &z, &routing}) {
+    if (term->defined()) sum = sum + *term;
+  }
+  return sum;
+}
+
+Terms objective(const ObjectiveConfig& config, const at::Tensor& hidden, const std::vector<nn::RouterRecord>& routers, const nn::Parameter& head,
+                const BatchTensors& batch, const at::Tensor& log_preferences, const Denominators& denominators) {
+  Terms terms;
+  terms.lm = cross_entropy(hidden, head, batch.labels, 1 / std::max(1.0, denominators.target_tokens));
+  if (routers.empty()) return terms;
+  if (config.aux_coef != 0) {
+    const double weight = denominators.frequencies ? config.aux_coef : config.aux_coef / denominators.micro_steps;
+    terms.aux = load_balance(config.aux_loss, routers, batch.real, batch.shape.rows, denominators.frequencies).to(at::kDouble) * weight;
+  }
+  if (config.z_coef != 0) terms.z = router_z(routers, batch.real).to(at::kDouble) * (config.z_coef / denominators.real_tokens);
+  if (config.supervision.weight != 0 && batch.supervised_tokens > 0) {
+    terms.routing = routing_supervision(config.supervision, routers, log_preferences, batch.expert_label, denominators.supervised_tokens).to(at::kDouble) *
+                    config.supervision.weight;
+  }
+  return terms;
+}
+
+}  // namespace sluice::loss

@@ -1,0 +1,53 @@
+// The training objective: language-model loss, load balance, router z-loss and supervised routing, each weighted, over one micro-batch.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "sluice/data/batch.h"
+#include "sluice/loss/load_balance.h"
+#include "sluice/loss/routing_supervision.h"
+#include "sluice/nn/forward.h"
+#include "sluice/nn/parameter.h"
+
+namespace sluice::loss {
+
+struct ObjectiveConfig {
+  AuxLoss aux_loss = AuxLoss::kHfPooled;
+  AuxScope aux_scope = AuxScope::kMicroBatch;
+  double aux_coef = 0, z_coef = 0;
+  RoutingSupervisionConfig supervision;
+};
+
+// A batch as the model takes it.
+struct BatchTensors {
+  nn::SequenceShape shape;
+  at::Tensor ids;     // [tokens], int64
+  at::Tensor labels;  // [tokens], int64, shifted: what the next position holds, kIgnored = not counted
+  at::Tensor real;    // [tokens], float32, 1 = real; undefined when all are
+  at::Tensor expert_label;  // [tokens], int64: the label of the tokens that routing supervision covers, else -1
+  double target_tokens = 0, real_tokens = 0, supervised_tokens = 0;
+};
+BatchTensors to_tensors(const data::Batch& batch, Tokens supervised);
+
+// What the terms are divided by: sums over the whole global batch, so that the losses of its micro-batches add up to its loss.
+struct Denominators {
+  double target_tokens = 0, real_tokens = 0, supervised_tokens = 0;
+  double micro_steps = 0;
+  const GlobalFrequencies* frequencies = nullptr;  // with aux_scope global_batch
+  void add(const BatchTensors& batch);
+};
+
+// float64 scalars, each weighted; undefined = the term is not part of this objective.
+struct Terms {
+  at::Tensor lm, aux, z, routing;
+  at::Tensor total() const;
+};
+
+// The terms of one micro-batch. Under gradient mode head.grad has already been added to (cross_entropy); total().backward() does the rest.
+//   hidden           [tokens, hidden], after the final norm
+//   log_preferences  [labels, experts]; undefined without routing supervision
+Terms objective(const ObjectiveConfig& config, const at::Tensor& hidden, const std::vector<nn::RouterRecord>& routers, const nn::Parameter& head,
+                const BatchTensors& batch, const at::Tensor& log_preferences, const Denominators& denominators);
+
+}  // namespace sluice::loss

@@ -1,0 +1,73 @@
+// AdamW (Loshchilov and Hutter, arXiv:1711.05101) over the flat buffers of a ParameterStore, with gradient clipping.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "sluice/nn/parameter.h"
+#include "sluice/optim/schedule.h"
+
+namespace sluice::optim {
+
+enum class Name { kAdamw };
+constexpr std::array<std::string_view, 1> names(Name) { return {"adamw"}; }
+
+struct OptimizerConfig {
+  Name name = Name::kAdamw;
+  double lr = 1e-4;
+  std::optional<double> min_lr;
+  Schedule schedule = Schedule::kCosine;
+  std::optional<std::int64_t> warmup_iters;
+  double warmup_fraction = 0.1;
+  double decay_fraction = 0.1;
+  double weight_decay = 0.01, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, clip_grad = 1.0;
+  bool decay_norm_and_bias = false;
+
+  void fields(auto&& field) {
+    field("name", name, "The optimizer.");
+    field("lr", lr, "Peak learning rate, reached after warm-up.");
+    field("min_lr", min_lr, "Where the schedule falls to; 0 when null.");
+    field("schedule", schedule, "Shape after warm-up: cosine, linear, constant, or wsd (stable, then a linear decay).");
+    field("warmup_iters", warmup_iters, "Steps of linear warm-up; null = warmup_fraction of all steps.");
+    field("warmup_fraction", warmup_fraction, "Share of all steps that warm up, where warmup_iters is null.");
+    field("decay_fraction", decay_fraction, "Share of all steps that decay under wsd.");
+    field("weight_decay", weight_decay, "Decoupled weight decay.");
+    field("beta1", beta1, "Decay of the mean of gradients.");
+    field("beta2", beta2, "Decay of the mean of squared gradients.");
+    field("eps", eps, "Added to the root of the mean square.");
+    field("clip_grad", clip_grad, "Largest global gradient norm; a larger gradient is scaled down to it. 0 = no clipping.");
+    field("decay_norm_and_bias", decay_norm_and_bias, "Whether norms and biases are decayed too; HF's Trainer and Megatron do not.");
+  }
+};
+
+// The schedule that `config` means for a run of `total_steps`.
+ScheduleShape schedule_of(const OptimizerConfig& config, std::int64_t total_steps);
+
+class AdamW {
+ public:
+  AdamW(const OptimizerConfig& config, nn::ParameterStore& store);
+
+  // The global gradient norm, over all trainable parameters, in float64.
+  double grad_norm() const;
+
+  // One update with the gradients as they are, clipped by `norm` (what grad_norm() gave). Masters and computing copies change.
+  void step(double lr, double norm);
+
+  // Moments in the shape of a parameter, as views: for checkpoints.
+  at::Tensor mean_of(const nn::Parameter& parameter) const { return store_.slice(mean_, parameter); }
+  at::Tensor square_of(const nn::Parameter& parameter) const { return store_.slice(square_, parameter); }
+  std::int64_t steps_done() const { return steps_done_; }
+  void set_steps_done(std::int64_t steps) { steps_done_ = steps; }
+
+ private:
+  OptimizerConfig config_;
+  nn::ParameterStore& store_;
+  at::Tensor mean_, square_;  // float32, as long as the store's flat buffers
+  std::int64_t steps_done_ = 0;
+};
+
+}  // namespace sluice::optim
