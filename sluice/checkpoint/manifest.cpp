@@ -1,0 +1,115 @@
+#include "sluice/checkpoint/manifest.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "sluice/base/crc32c.h"
+#include "sluice/base/error.h"
+#include "sluice/checkpoint/output_file.h"
+#include "sluice/checkpoint/safetensors_writer.h"
+#include "sluice/checkpoint/strict_json.h"
+
+namespace sluice::checkpoint {
+namespace {
+
+constexpr const char* kFormat = "sluice-checkpoint";
+constexpr int kVersion = 1;
+
+// Files under `folder`, sorted, the manifest not among them; folders go to `folders`, the inner ones first.
+std::vector<fs::path> list_files(const fs::path& folder, std::vector<fs::path>& folders) {
+  std::error_code failed;
+  std::vector<fs::path> files;
+  for (fs::recursive_directory_iterator entry(folder, failed); !failed && entry != fs::recursive_directory_iterator();
+       entry.increment(failed)) {
+    if (entry->is_directory()) {
+      folders.push_back(entry->path());
+    } else if (entry->path() != folder / kManifestName) {
+      files.push_back(entry->path());
+    }
+  }
+  if (failed) throw Error("cannot read the folder " + folder.string() + ": " + failed.message(), "check the path and that you may read it");
+  std::ranges::sort(files);
+  std::ranges::sort(folders, std::ranges::greater());
+  return files;
+}
+
+void sync_file(const fs::path& path, WriteObserver* observer) {
+  if (observer) observer->before(WriteObserver::Change::kSync, path);
+  FileDescriptor(path, O_RDONLY).sync();
+}
+
+bool is_inside(const std::string& name) {
+  const fs::path path(name);
+  return !name.empty() && name.find('\0') == std::string::npos && path.is_relative() &&
+         std::ranges::find(path, fs::path("..")) == path.end();
+}
+
+// What is wrong with one file that the manifest lists; nothing when it is as recorded.
+std::optional<std::string> file_fault(const fs::path& folder, const Json& record, Verify verify) {
+  const bool well_formed = record.is_object() && record.contains("name") && record["name"].is_string() && record.contains("size_bytes") &&
+                           record["size_bytes"].is_number_unsigned() && record.contains("crc32c") && record["crc32c"].is_string();
+  if (!well_formed) return "its manifest holds " + in_quotes(dump_json(record)) + " in place of a file's name, size_bytes and crc32c";
+  const auto& name = record["name"].get_ref<const std::string&>();
+  if (!is_inside(name)) return "its manifest names " + in_quotes(name) + ", which is not inside it";
+  std::error_code failed;
+  if (!fs::is_regular_file(folder / name, failed)) return name + " is missing";
+  const std::uint64_t size = fs::file_size(folder / name, failed), expected = record["size_bytes"].get<std::uint64_t>();
+  if (failed || size != expected)
+    return name + " has " + std::to_string(failed ? 0 : size) + " bytes, not the " + std::to_string(expected) + " that were written";
+  if (verify == Verify::kContents &&
+      checksum_text(crc32c(MappedFile(folder / name).bytes())) != record["crc32c"].get_ref<const std::string&>()) {
+    return name + " does not have the checksum with which it was written: its bytes have changed";
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void write_manifest(const fs::path& folder, WriteObserver* observer) {
+  std::vector<fs::path> folders;
+  Json records = Json::array();
+  for (const fs::path& path : list_files(folder, folders)) {
+    sync_file(path, observer);
+    const MappedFile file(path);
+    records.push_back({{"name", path.lexically_relative(folder).string()},
+                       {"size_bytes", file.bytes().size()},
+                       {"crc32c", checksum_text(crc32c(file.bytes()))}});
+  }
+  for (const fs::path& inner : folders) sync_folder_observed(inner, observer);
+  const Json manifest = {{"format", kFormat}, {"version", kVersion}, {"files", std::move(records)}};
+  write_whole_file(folder / kManifestName, manifest.dump(1, ' ', true) + "\n", observer);
+}
+
+std::optional<std::string> manifest_fault(const fs::path& folder, Verify verify) {
+  const fs::path path = folder / kManifestName;
+  std::error_code failed;
+  if (!fs::is_regular_file(path, failed)) return "it has no " + std::string(kManifestName);
+  Json manifest;
+  try {
+    manifest = parse_strict_json(read_file(path), path.string());
+  } catch (const Error& e) {
+    return e.what();  // the caller decides whether a faulty checkpoint is an error
+  }
+  if (!manifest.is_object() || manifest.value("format", Json()) != kFormat || !manifest.contains("files") ||
+      !manifest["files"].is_array()) {
+    return "its " + std::string(kManifestName) + " is not one of ours";
+  }
+  if (manifest.value("version", Json()) != kVersion) {
+    return "its " + std::string(kManifestName) + " has version " + in_quotes(dump_json(manifest.value("version", Json()))) +
+           ", this program reads version " + std::to_string(kVersion);
+  }
+  for (const Json& record : manifest["files"]) {
+    if (auto fault = file_fault(folder, record, verify)) return fault;
+  }
+  return std::nullopt;
+}
+
+void require_whole(const fs::path& folder, Verify verify) {
+  if (const auto fault = manifest_fault(folder, verify)) {
+    throw Error("the checkpoint " + folder.string() + " is not whole: " + *fault, "copy it again, or use another checkpoint of the run");
+  }
+}
+
+}  // namespace sluice::checkpoint

@@ -1,0 +1,29 @@
+// The list of a checkpoint's files, written last: a folder with a manifest that holds true is a whole checkpoint.
+//   manifest.json: {"format": "sluice-checkpoint", "version": 1, "files": [{"name": ..., "size_bytes": ..., "crc32c": "8 hex digits"}]}
+#pragma once
+#include <optional>
+#include <string>
+
+#include "sluice/base/file.h"
+#include "sluice/checkpoint/write_observer.h"
+
+namespace sluice::checkpoint {
+
+inline constexpr const char* kManifestName = "manifest.json";
+
+// How far a manifest is compared with the files it lists.
+enum class Verify {
+  kSizes,     // that they are there and as long as they should be; reads none of them
+  kContents,  // their checksums too; reads all of them
+};
+
+// Syncs every file and folder under `folder` to disk, then writes the manifest of the files (subfolders included, sorted by name).
+void write_manifest(const fs::path& folder, WriteObserver* observer);
+
+// What keeps `folder` from being a whole checkpoint, in words; nothing when it is one.
+std::optional<std::string> manifest_fault(const fs::path& folder, Verify verify);
+
+// Error with what manifest_fault says, if anything.
+void require_whole(const fs::path& folder, Verify verify);
+
+}  // namespace sluice::checkpoint

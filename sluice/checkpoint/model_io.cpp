@@ -1,0 +1,214 @@
+#include "sluice/checkpoint/model_io.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "sluice/base/error.h"
+#include "sluice/base/json.h"
+#include "sluice/checkpoint/hf_folder.h"
+#include "sluice/checkpoint/sharded.h"
+#include "sluice/checkpoint/step_folder.h"
+#include "sluice/text/tokenizer.h"
+
+namespace sluice::checkpoint {
+namespace {
+
+bool has_shards(const fs::path& folder) {
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with("shard-") && name.ends_with(".safetensors")) return true;
+  }
+  return false;
+}
+
+// The tensor over a file's bytes; copied when they are not aligned to their elements.
+at::Tensor over(const TensorView& view) {
+  const at::ScalarType type = to_torch(view.dtype);
+  const std::size_t element = size_bytes(view.dtype);
+  if (reinterpret_cast<std::uintptr_t>(view.bytes.data()) % element == 0) {
+    // Read only: the map is private and its pages are not writable, and nothing here writes to the result.
+    return at::from_blob(const_cast<std::byte*>(view.bytes.data()), view.shape, at::TensorOptions(type));
+  }
+  at::Tensor copy = at::empty(view.shape, type);
+  std::memcpy(copy.data_ptr(), view.bytes.data(), view.bytes.size());
+  return copy;
+}
+
+std::string list(const std::vector<std::string>& names) {
+  std::string out;
+  for (std::size_t i = 0; i < names.size() && i < 8; ++i) out += (i ? ", " : "") + names[i];
+  return names.size() > 8 ? out + " and " + std::to_string(names.size() - 8) + " more" : out;
+}
+
+// Where a load writes: the master of a trainable parameter, else the value.
+at::Tensor destination(nn::Parameter& parameter) { return parameter.master.defined() ? parameter.master : parameter.value.detach(); }
+
+Error wrong_shape(const std::string& name, const std::vector<std::int64_t>& found, const std::vector<std::int64_t>& expected) {
+  return Error("tensor " + name + " has shape " + shape_text(found) + ", but the model's sizes ask for " + shape_text(expected),
+               "load the checkpoint with the config.json it was saved with, or change the recipe's model sizes to the checkpoint's");
+}
+
+void load_hf(const fs::path& path, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store) {
+  const WeightFolder folder(path);
+  std::set<std::string> unused(folder.names().begin(), folder.names().end());
+  std::vector<std::string> missing;
+  for (const models::TensorSpec& spec : table) {
+    const at::Tensor flat = destination(store.at(spec.parameter.name)).view({-1});
+    for (const models::HfPart& part : spec.hf) {
+      const TensorView* view = folder.find(part.name);
+      if (!view) {
+        missing.push_back(part.name);
+        continue;
+      }
+      if (view->shape != part.shape) throw wrong_shape(part.name, view->shape, part.shape);
+      const at::Tensor source = over(*view).view({-1});
+      flat.narrow(0, part.offset, source.numel()).copy_(source);
+      unused.erase(part.name);
+    }
+  }
+  if (!missing.empty()) throw Error(path.string() + " lacks " + std::to_string(missing.size()) + " tensors of the model: " + list(missing), "take the checkpoint again, whole");
+  if (!unused.empty()) {
+    throw Error(path.string() + " holds " + std::to_string(unused.size()) + " tensors that the model does not use: " + list({unused.begin(), unused.end()}),
+                "check that config.json belongs to these weights");
+  }
+}
+
+void load_native(const fs::path& path, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store) {
+  ShardedFolder folder(path);
+  std::set<std::string> unused;
+  for (const std::string& name : folder.names()) unused.insert(name);
+  std::vector<std::string> missing;
+  for (const models::TensorSpec& spec : table) {
+    const auto* info = folder.find(spec.parameter.name);
+    if (!info) {
+      missing.push_back(spec.parameter.name);
+      continue;
+    }
+    if (info->shape != spec.parameter.shape) throw wrong_shape(spec.parameter.name, info->shape, spec.parameter.shape);
+    at::Tensor out = destination(store.at(spec.parameter.name));
+    const at::Tensor read = out.scalar_type() == to_torch(info->dtype) ? out : at::empty(info->shape, to_torch(info->dtype));
+    folder.read(spec.parameter.name, {static_cast<std::byte*>(read.data_ptr()), static_cast<std::size_t>(read.nbytes())});
+    if (!read.is_same(out)) out.copy_(read);
+    unused.erase(spec.parameter.name);
+  }
+  std::erase_if(unused, [](const std::string& name) { return name.starts_with("routing_supervision."); });  // of training alone
+  if (!missing.empty()) throw Error(path.string() + " lacks " + std::to_string(missing.size()) + " parameters of the model: " + list(missing), "take the checkpoint again, whole");
+  if (!unused.empty()) {
+    throw Error(path.string() + " holds " + std::to_string(unused.size()) + " parameters that the model does not have: " + list({unused.begin(), unused.end()}),
+                "check that config.json belongs to these weights");
+  }
+}
+
+DType largest_dtype(const fs::path& path, FolderKind kind) {
+  DType dtype = DType::kF32;
+  std::uint64_t largest = 0;
+  const auto consider = [&](DType candidate, std::uint64_t elements) {
+    if (elements <= largest) return;
+    largest = elements;
+    dtype = candidate;
+  };
+  if (kind == FolderKind::kHf) {
+    const WeightFolder folder(path);
+    for (const std::string& name : folder.names()) consider(folder.find(name)->dtype, folder.find(name)->bytes.size() / size_bytes(folder.find(name)->dtype));
+  } else {
+    const ShardedFolder folder(path, ShardedFolder::Checksums::kSkip);
+    for (const std::string& name : folder.names()) consider(folder.find(name)->dtype, *tensor_bytes(DType::kU8, folder.find(name)->shape));
+  }
+  return dtype;
+}
+
+}  // namespace
+
+at::ScalarType to_torch(DType dtype) {
+  switch (dtype) {
+    case DType::kF32: return at::kFloat;
+    case DType::kBF16: return at::kBFloat16;
+    case DType::kF16: return at::kHalf;
+    case DType::kF64: return at::kDouble;
+    default: throw Error("weights of type " + std::string(dtype_name(dtype)) + " are not supported", "convert them to BF16, F16 or F32 first");
+  }
+}
+
+DType from_torch(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kFloat: return DType::kF32;
+    case at::kBFloat16: return DType::kBF16;
+    case at::kHalf: return DType::kF16;
+    case at::kDouble: return DType::kF64;
+    default: SLUICE_CHECK(false, "no weight has this type"); return DType::kF32;
+  }
+}
+
+at::Tensor exact_value(const nn::Parameter& parameter) { return parameter.master.defined() ? parameter.master : parameter.value.detach(); }
+
+ModelFolder open_model_folder(const fs::path& path) {
+  if (!fs::is_directory(path)) throw Error("there is no model folder " + path.string(), "give a folder with config.json and weights, or a run folder");
+  if (!fs::exists(path / "config.json") && fs::is_directory(checkpoints_folder(path))) {
+    const auto latest = find_latest(path);
+    if (!latest) throw Error("run " + path.string() + " has no checkpoint yet", "wait for its first save, or give another folder");
+    return open_model_folder(latest->path);
+  }
+  if (!fs::exists(path / "config.json")) throw Error(path.string() + " has no config.json", "give a folder that holds a model: config.json and *.safetensors");
+  ModelFolder folder;
+  folder.path = path;
+  folder.kind = has_shards(path) ? FolderKind::kNative : FolderKind::kHf;
+  if (folder.kind == FolderKind::kNative && fs::exists(path / kManifestName)) require_whole(path, Verify::kSizes);
+  const std::string where = (path / "config.json").string();
+  const Json config = parse_json(read_file(path / "config.json"), where);
+  if (!config.is_object() || !config.contains("model_type") || !config["model_type"].is_string()) {
+    throw Error(where + " has no model_type", "take config.json again from where the model came from");
+  }
+  folder.architecture = config["model_type"].get<std::string>();
+  folder.config = models::find_architecture(folder.architecture, where).make_config();
+  folder.config->read_hf(config, where);
+  Violations violations;
+  folder.config->check(violations);
+  violations.raise(where);
+  folder.dtype = largest_dtype(path, folder.kind);
+  return folder;
+}
+
+void load_weights(const ModelFolder& folder, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store) {
+  const at::NoGradGuard no_grad;
+  (folder.kind == FolderKind::kHf ? load_hf : load_native)(folder.path, table, store);
+  store.refresh_compute_copies();
+}
+
+void allocate_for_inference(nn::ParameterStore& store, at::ScalarType dtype) {
+  for (nn::Parameter& parameter : store.all()) {
+    parameter.value = at::empty(parameter.spec.shape, parameter.spec.keep == nn::Keep::kFloat32 ? at::kFloat : dtype);
+  }
+}
+
+void export_hf(const fs::path& to, const models::ModelConfig& config, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store, DType dtype,
+               const std::optional<fs::path>& tokenizer_folder) {
+  std::vector<TensorSpec> declared;
+  std::vector<std::pair<const nn::Parameter*, const models::HfPart*>> parts;
+  for (const models::TensorSpec& spec : table) {
+    for (const models::HfPart& part : spec.hf) {
+      declared.push_back({part.name, dtype, part.shape});
+      parts.push_back({&store.at(spec.parameter.name), &part});
+    }
+  }
+  fs::create_directories(to);
+  at::Tensor current;  // keeps the bytes of one tensor until the next is asked for
+  const TensorSource source = [&](std::size_t i) {
+    const auto [parameter, part] = parts[i];
+    std::int64_t count = 1;
+    for (const std::int64_t size : part->shape) count *= size;
+    current = exact_value(*parameter).view({-1}).narrow(0, part->offset, count).to(to_torch(dtype)).contiguous();
+    return std::span(static_cast<const std::byte*>(current.data_ptr()), static_cast<std::size_t>(current.nbytes()));
+  };
+  write_weight_folder(to, declared, source);
+  write_file_atomic(to / "config.json", config.write_hf(to_torch(dtype)).dump(2) + "\n");
+  const OrderedJson hf = config.write_hf(to_torch(dtype));
+  write_file_atomic(to / "generation_config.json",
+                    OrderedJson{{"bos_token_id", hf["bos_token_id"]}, {"eos_token_id", hf["eos_token_id"]}, {"pad_token_id", hf["pad_token_id"]}}.dump(2) + "\n");
+  if (!tokenizer_folder) return;
+  for (const fs::path& file : text::tokenizer_files(*tokenizer_folder)) {
+    if (fs::absolute(file).parent_path() != fs::absolute(to)) write_file_atomic(to / file.filename(), read_file(file));
+  }
+}
+
+}  // namespace sluice::checkpoint

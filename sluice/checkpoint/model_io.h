@@ -1,0 +1,50 @@
+// A model's weights between disk and ParameterStore, by its tensor table: HF folders and native step folders.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sluice/base/file.h"
+#include "sluice/checkpoint/dtype.h"
+#include "sluice/models/model.h"
+#include "sluice/models/registry.h"
+
+namespace sluice::checkpoint {
+
+enum class FolderKind { kHf, kNative };
+
+// A folder that holds a model: itself, or for a run folder its newest checkpoint.
+struct ModelFolder {
+  fs::path path;
+  FolderKind kind = FolderKind::kHf;
+  std::string architecture;
+  std::unique_ptr<models::ModelConfig> config;
+  DType dtype = DType::kF32;  // of the weights: that of its largest tensor
+};
+
+// Reads config.json and finds out what the folder is. Error, with remedy, for a folder without a model.
+ModelFolder open_model_folder(const fs::path& path);
+
+// Fills every parameter from the folder. Each tensor of the folder is used exactly once and each parameter filled exactly once, else an
+// Error that lists them. Works for stores for training (masters are filled, computing copies follow) and for inference (values).
+// Parameters of the store that are not in `table` are left alone.
+void load_weights(const ModelFolder& folder, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store);
+
+// Gives every parameter of a store for inference an uninitialised value: in `dtype`, norms and routers in float32.
+void allocate_for_inference(nn::ParameterStore& store, at::ScalarType dtype);
+
+// Writes an HF folder: weights in `dtype` under HF's names, config.json, the tokenizer's files from `tokenizer_folder` (if any),
+// generation_config.json.
+void export_hf(const fs::path& to, const models::ModelConfig& config, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store, DType dtype,
+               const std::optional<fs::path>& tokenizer_folder);
+
+// A parameter's full-precision tensor: the master where there is one.
+at::Tensor exact_value(const nn::Parameter& parameter);
+
+at::ScalarType to_torch(DType dtype);  // Error for a type that weights do not have
+DType from_torch(at::ScalarType dtype);
+
+}  // namespace sluice::checkpoint
