@@ -8,10 +8,15 @@
 #include <vector>
 
 #include "sluice/base/rng.h"
+#include "sluice/kernels/cpu/adamw.h"
+#include "sluice/kernels/cpu/attention.h"
 #include "sluice/kernels/cpu/cpu_features.h"
 #include "sluice/kernels/cpu/experts.h"
+#include "sluice/kernels/cpu/head_loss.h"
 #include "sluice/kernels/cpu/linear.h"
 #include "sluice/kernels/cpu/rms_norm.h"
+#include "sluice/kernels/cpu/rope.h"
+#include "sluice/kernels/cpu/sum_of_squares.h"
 
 namespace sluice::kernels::cpu {
 namespace {
@@ -114,17 +119,76 @@ void bench_experts(Bench& bench) {
   });
 }
 
+void bench_attention(Bench& bench) {
+  const AttentionShape shape{4, 512, 8, 2, 64, 0.125f};
+  const HeadStrides q_strides = contiguous_heads(512, 8, 64), kv_strides = contiguous_heads(512, 2, 64);
+  const std::int64_t q_size = kTokens * 512, kv_size = kTokens * 128;
+  const auto q = random_bf16(q_size, 1, 1), k = random_bf16(kv_size, 2, 1), v = random_bf16(kv_size, 3, 1),
+             dout = random_bf16(q_size, 4, 1);
+  std::vector<Bf16> out(q.size()), dq(q.size()), dk(k.size()), dv(k.size());
+  auto lse = floats(kTokens * 8, 0);
+  const double gflop = 2e-9 * static_cast<double>(4 * 8 * 512 * 512 * 64);  // the visible half of two products
+  std::printf("attention\n");
+  bench.report("  forward", gflop, "GFLOP/s", [&] {
+    attention_forward(shape, {q.data(), q_strides}, {k.data(), kv_strides}, {v.data(), kv_strides}, {out.data(), q_strides}, lse.data(),
+                      bench.workspace);
+  });
+  const AttentionSaved saved{{q.data(), q_strides}, {k.data(), kv_strides}, {v.data(), kv_strides}, {out.data(), q_strides}, lse.data()};
+  bench.report("  backward", 2.5 * gflop, "GFLOP/s", [&] {
+    attention_backward(shape, saved, {dout.data(), q_strides}, {dq.data(), q_strides}, {dk.data(), kv_strides}, {dv.data(), kv_strides},
+                       bench.workspace);
+  });
+  const auto table = floats(512 * 32, 0.6f);
+  std::vector<std::int64_t> position(static_cast<std::size_t>(kTokens), 7);
+  bench.report("  rope of q", 4e-9 * static_cast<double>(q_size), "GB/s", [&] {
+    rope_inplace({kTokens, 8, 64, 64}, table.data(), table.data(), position.data(), RopeDirection::kForward, dq.data(), bench.workspace);
+  });
+}
+
+void bench_head_loss(Bench& bench) {
+  constexpr std::int64_t kVocab = 32000;
+  const auto x = random_bf16(kTokens * kHidden, 1, 1), w = random_bf16(kVocab * kHidden, 2, 0.05);
+  std::vector<std::int64_t> labels;
+  for (std::int64_t t = 0; t < kTokens; ++t) labels.push_back(t * 37 % kVocab);
+  std::vector<Bf16> dx(x.size());
+  auto dw = floats(kVocab * kHidden, 0);
+  const double gflop = 2e-9 * static_cast<double>(kTokens * kHidden * kVocab);
+  const HeadLossInput input{kTokens, kHidden, kVocab, x.data(), w.data(), labels.data(), 1.0f / 2048};
+  std::printf("head and cross entropy\n");
+  bench.report("  loss alone", gflop, "GFLOP/s", [&] { head_loss(input, {}, bench.workspace); });
+  bench.report("  loss and gradients", 3 * gflop, "GFLOP/s", [&] {
+    head_loss(input, {dx.data(), nullptr, dw.data(), nullptr}, bench.workspace);
+  });
+}
+
+void bench_optimizer(Bench& bench) {
+  constexpr std::int64_t kSize = 32 << 20;
+  auto master = floats(kSize, 1), m = floats(kSize, 0.1f), v = floats(kSize, 0.1f);
+  const auto grad = floats(kSize, 0.01f);
+  std::vector<Bf16> compute(master.size());
+  AdamwSettings settings;
+  settings.lr = 1e-4;
+  std::printf("optimizer, 32 M parameters\n");
+  bench.report("  adamw", 30e-9 * kSize, "GB/s",
+               [&] { adamw_step(settings, kSize, master.data(), m.data(), v.data(), grad.data(), compute.data()); });
+  double sum = 0;
+  bench.report("  sum of squares", 4e-9 * kSize, "GB/s", [&] { sum += sum_of_squares(grad.data(), kSize); });
+}
+
 int run(int runs) {
   if (!has_avx512_bf16()) {
     std::printf("this CPU has no AVX512_BF16\n");
     return 0;
   }
   Bench bench(runs);
+  bench_attention(bench);
   bench_linear(bench, "qkv 512 -> 768", kHidden, 768);
   bench_linear(bench, "up 512 -> 3584", kHidden, 3584);
   bench_linear(bench, "head 512 -> 32000", kHidden, 32000);
   bench_norm(bench);
   bench_experts(bench);
+  bench_head_loss(bench);
+  bench_optimizer(bench);
   return 0;
 }
 

@@ -73,8 +73,9 @@ struct Reference {
 };
 double rounded(double x) { return to_float(to_bf16(static_cast<float>(x))); }
 
-// One query at a time in double precision. The gradients start from the out that was kept in bf16, and probabilities and score gradients are
-// rounded where the kernel rounds them: the rows of early queries and keys are much larger than the average, so their roundings are too.
+// One query at a time in double precision. The gradients start from the out that was kept in bf16, and probabilities and score gradients
+// are rounded where the kernel rounds them: the rows of early queries and keys are much larger than the average, so their roundings are
+// too.
 Reference reference(const Case& c, const Tensors& t) {
   const Floats q = wide(t.q.data), k = wide(t.k.data), v = wide(t.v.data), dout = wide(t.dout.data), out = wide(t.out.data);
   Reference r{Floats(q.size(), 0), Floats(t.lse.size(), 0), Floats(q.size(), 0), Floats(k.size(), 0), Floats(k.size(), 0)};
