@@ -4,6 +4,7 @@
 
 #include "byte_tokenizer.h"
 #include "sluice/base/error.h"
+#include "sluice/base/rng.h"
 
 namespace sluice::data {
 namespace {
@@ -269,6 +270,42 @@ TEST(RowReader, ChecksARowWithoutTokensAsStrictlyAsItReadsIt) {
     for (const char* bad : {"x", "{}", "[]", R"({"question": 1, "input_ids": 1, "text": 1})"})
       EXPECT_THROW(reader->check(bad, "f:1"), Error) << bad;
   }
+}
+
+// Any other exception, or a read outside memory under the sanitizers, fails.
+TEST(RowReader, RowsWithDamagedBytesAreReadOrRefusedNothingElse) {
+  const ByteTokenizer tokenizer;
+  const std::pair<DataConfig, std::string> rows[] = {
+      {{}, R"({"question": "Who \u00e9?", "answer": {"text": ["a", "b"]}, "expert_label": "factual_lookup"})"},
+      {token_ids(), R"({"input_ids": [1, 2, 3], "labels": [-100, 2, 3], "attention_mask": [1, 1, 0], "expert_label": 3})"},
+      {text_format(8), R"({"text": "a \ud83d\ude00 b"})"}};
+  Rng rng(1, 0);
+  int read = 0, refused = 0;
+  for (const auto& [config, row] : rows) {
+    const auto reader = make_row_reader(config, {&tokenizer, kByteVocab});
+    for (int round = 0; round < 3000; ++round) {
+      std::string line = row;
+      for (std::uint64_t damage = rng.below(3) + 1; damage > 0; --damage) {
+        const std::size_t at = rng.below(line.size());
+        if (rng.below(3) == 0)
+          line.erase(at, rng.below(4) + 1);
+        else
+          line[at] = "[]{}\",:-0159ae\\\xff\x00 "[rng.below(19)];
+      }
+      try {
+        const Sample sample = reader->read(line, "f:1").sample;
+        ASSERT_FALSE(sample.ids.empty());
+        ASSERT_EQ(sample.labels.size(), sample.ids.size());
+        ASSERT_EQ(sample.real.size(), sample.ids.size());
+        ++read;
+      } catch (const Error& error) {
+        ASSERT_EQ(std::string(error.what()).find("f:1: "), 0u) << line;
+        ++refused;
+      }
+    }
+  }
+  EXPECT_GT(read, 500);
+  EXPECT_GT(refused, 500);
 }
 
 TEST(DataConfig, ReportsAllThatCannotWorkTogether) {
