@@ -10,8 +10,8 @@ namespace sluice::text {
 namespace {
 
 bool touches_word(std::string_view text, std::size_t begin, std::size_t end) {
-  // Rust's \w, which has the joiners too.
-  static const Regex before("[\\w\\x{200c}\\x{200d}]\\z", "added token"), after("\\A[\\w\\x{200c}\\x{200d}]", "added token");
+  static const std::string word = "[" + std::string(kUnicodeWord) + "]";
+  static const Regex before(word + "\\z", "added token"), after("\\A" + word, "added token");
   const auto matches = [](const Regex& pattern, std::string_view part) {
     bool found = false;
     pattern.for_each_match(part, [&](Regex::Match) { found = true; });

@@ -49,14 +49,16 @@ std::int64_t ComponentSpec::integer(const char* key) const {
   return number.get<std::int64_t>();
 }
 
-ComponentSpec ComponentSpec::child(const char* key) const { return {value(key), where_ + "." + key, depth_ + 1}; }
+std::string ComponentSpec::place_of(const char* key) const { return where_ + (depth_ == 0 ? ": " : ".") + key; }
+
+ComponentSpec ComponentSpec::child(const char* key) const { return {value(key), place_of(key), depth_ + 1}; }
 
 std::vector<ComponentSpec> ComponentSpec::children(const char* key) const {
   const Json& array = value(key);
   if (!array.is_array()) fail_kind(key, "an array");
   std::vector<ComponentSpec> out;
   for (std::size_t i = 0; i < array.size(); ++i) {
-    out.emplace_back(array[i], where_ + "." + key + "[" + std::to_string(i) + "]", depth_ + 1);
+    out.emplace_back(array[i], place_of(key) + "[" + std::to_string(i) + "]", depth_ + 1);
   }
   return out;
 }

@@ -35,6 +35,7 @@ class ComponentSpec {
   [[noreturn]] void fail(const std::string& what, const std::string& remedy) const;
 
  private:
+  std::string place_of(const char* key) const;
   [[noreturn]] void fail_kind(const char* key, const std::string& wanted) const;
   const Json* json_;
   std::string where_;

@@ -10,7 +10,7 @@ HfTokenizer::HfTokenizer(const fs::path& path) : HfTokenizer(parse_json(read_fil
 }
 
 HfTokenizer::HfTokenizer(const Json& json, const std::string& where) {
-  const ComponentSpec spec(json, where + ":");
+  const ComponentSpec spec(json, where);
   model_ = make_model(spec.child("model"), vocabulary_);
   if (spec.has("normalizer")) normalizer_ = make_normalizer(spec.child("normalizer"));
   if (spec.has("pre_tokenizer")) pre_tokenizer_ = make_pre_tokenizer(spec.child("pre_tokenizer"));
@@ -38,7 +38,10 @@ void HfTokenizer::read_added_tokens(const ComponentSpec& spec) {
       continue;
     }
     // Looked for in normalized text, so in its own normalized form.
-    if (normalizer_) token.content = normalizer_->normalize(std::move(token.content));
+    if (normalizer_) {
+      token.content = normalizer_->normalize(std::move(token.content));
+      normalized_spelling_[token.id] = token.content;
+    }
     if (!token.content.empty()) in_normalized_text_.add(token);
   }
 }
@@ -77,7 +80,8 @@ std::string HfTokenizer::decode(std::span<const std::int32_t> ids, DecodeSpecial
     if (token == nullptr) continue;
     const auto index = static_cast<std::size_t>(id);
     if (special == DecodeSpecial::kSkip && index < is_special_.size() && is_special_[index]) continue;
-    tokens.push_back(*token);
+    const auto normalized = normalized_spelling_.find(id);
+    tokens.push_back(normalized == normalized_spelling_.end() ? *token : normalized->second);
   }
   if (decoder_) decoder_->decode(tokens);
   std::string text;

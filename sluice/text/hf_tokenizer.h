@@ -33,6 +33,8 @@ class HfTokenizer final : public Tokenizer {
   std::unique_ptr<Decoder> decoder_;
   TokenFinder in_raw_text_, in_normalized_text_;
   std::vector<bool> is_special_;  // by id
+  // How decoding spells a token that is looked for in normalized text: normalized, as in HF's tokenizers 0.23.
+  std::unordered_map<std::int32_t, std::string> normalized_spelling_;
 };
 
 }  // namespace sluice::text

@@ -8,7 +8,9 @@ namespace sluice::text {
 
 // The settings that "Metaspace" has in both of its roles.
 struct MetaspaceSettings {
-  enum class Prepend { kAlways, kFirst, kNever };  // to every piece; to the piece that begins the text; to none
+  // To every piece; to the piece that begins the text; to none. HF does not take a piece for the first where a Strip normalizer has cut
+  // white space off before it; we do.
+  enum class Prepend { kAlways, kFirst, kNever };
   std::string replacement;
   Prepend prepend;
 };

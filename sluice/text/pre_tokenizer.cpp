@@ -100,7 +100,8 @@ Made make_punctuation(const ComponentSpec& spec) {
 }
 
 Made make_whitespace(const ComponentSpec& spec) {
-  return std::make_unique<Split>(spec, "\\w+|[^\\w\\s]+", SplitBehavior::kRemoved, Delimiters::kGaps);
+  const std::string word(kUnicodeWord);
+  return std::make_unique<Split>(spec, "[" + word + "]+|[^" + word + "\\s]+", SplitBehavior::kRemoved, Delimiters::kGaps);
 }
 
 Made make_whitespace_split(const ComponentSpec& spec) { return std::make_unique<Split>(spec, "\\s", SplitBehavior::kRemoved); }

@@ -32,6 +32,9 @@ class Regex {
   std::string where_;
 };
 
+// The inside of a class of word characters with the joiners: what \w is by Unicode's UTS 18, annex C, and in Rust's regular expressions.
+inline constexpr std::string_view kUnicodeWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}";
+
 // `pattern` in PCRE2's syntax (options UTF, UCP, MULTILINE).
 std::string translate_pattern(std::string_view pattern, const std::string& where);
 

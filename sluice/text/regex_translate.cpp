@@ -9,9 +9,11 @@
 namespace sluice::text {
 namespace {
 
-// PCRE2's own \s also has U+180E, and its \w lacks marks and connector punctuation.
+// PCRE2's own \s also has U+180E, and its \w lacks marks and connector punctuation. Oniguruma's \w has the six numbers of Latin-1 too, but
+// not inside a class.
 constexpr std::string_view kSpaceMembers = "\\x09-\\x0d\\x{85}\\p{Z}";
 constexpr std::string_view kWordMembers = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+constexpr std::string_view kWordNumbers = "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}";
 
 class Translator {
  public:
@@ -49,7 +51,8 @@ class Translator {
   // At a backslash outside a class.
   void escape() {
     const char c = next_of_escape();
-    const std::string word = in_brackets(kWordMembers);
+    const std::string members = std::string(kWordMembers) + std::string(kWordNumbers);
+    const std::string word = in_brackets(members);
     switch (c) {
       case 's':
         return take(2, in_brackets(kSpaceMembers));
@@ -58,7 +61,7 @@ class Translator {
       case 'w':
         return take(2, word);
       case 'W':
-        return take(2, outside(kWordMembers));
+        return take(2, outside(members));
       case 'b':
         return take(2, "(?:(?<=" + word + ")(?!" + word + ")|(?<!" + word + ")(?=" + word + "))");
       case 'B':
@@ -72,7 +75,7 @@ class Translator {
   void shared_escape(char c) {
     if (c == 'p' || c == 'P') return property();
     if (c == 'u') return code_point(4);
-    if (c == 'x' && in_.substr(at_, 3) != "\\x{") return code_point(2);
+    if (c == 'x') return in_.substr(at_, 3) == "\\x{" ? braced_code_point() : code_point(2);
     if (std::string_view("hHyYXRKGNOQEgkcCM").find(c) != std::string_view::npos) refuse(std::string("\\") + c);
     take(2, std::string("\\") + c);
   }
@@ -88,6 +91,12 @@ class Translator {
     bool script = name.size() > 2;
     for (const char* binary : kBinary) script = script && name != binary;
     take(close + 1 - at_, std::string(in_.substr(at_, 2)) + "{" + negation + (script ? "sc:" : "") + name + "}");
+  }
+
+  void braced_code_point() {
+    const std::size_t close = in_.find('}', at_);
+    if (close == std::string_view::npos) refuse("an escape without its }");
+    take(close + 1 - at_, in_.substr(at_, close + 1 - at_));
   }
 
   void code_point(std::size_t digits) {

@@ -19,6 +19,8 @@ class StreamDecoder {
   std::string flush();
 
  private:
+  std::string waiting_text() const;
+
   const Tokenizer* tokenizer_;
   DecodeSpecial special_;
   // Tokens whose text has been returned, kept because the text of a token can depend on the ones before it; then those that wait.

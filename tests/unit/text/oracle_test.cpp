@@ -1,0 +1,75 @@
+// Against HF's `tokenizers` and Python's Unicode data, live.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "sluice/text/hf_tokenizer.h"
+#include "sluice/text/regex.h"
+#include "sluice/text/unicode.h"
+#include "sluice/text/utf8.h"
+#include "tests/unit/text/oracle.h"
+
+namespace sluice::text {
+namespace {
+
+TEST(Unicode, NormalFormsAndLowerCaseAreThoseOfTheUnicodeDatabase) {
+  SLUICE_NEEDS_ORACLE();
+  const std::vector<Json> rows = oracle_rows("unicode");
+  ASSERT_GT(rows.size(), 10'000U);
+  int wrong = 0;
+  for (const Json& row : rows) {
+    const auto text = row["text"].get<std::string>();
+    const bool same = to_nfc(text) == row["nfc"] && to_nfd(text) == row["nfd"] && to_lower(text) == row["lower"];
+    if (!same && ++wrong <= 5) ADD_FAILURE() << dump_json(row) << " got " << dump_json(Json{to_nfc(text), to_nfd(text), to_lower(text)});
+  }
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST(Regex, ClassesHoldTheCodePointsThatHfMatches) {
+  SLUICE_NEEDS_ORACLE();
+  const std::vector<Json> rows = oracle_rows("classes");
+  ASSERT_GT(rows.size(), 20U);
+  const Regex assigned("\\P{Cn}", "test");
+  std::string every;  // all assigned code points, and where each begins
+  for (char32_t code = 0; code < 0x110000; ++code) {
+    if (code < 0xD800 || code > 0xDFFF) append_utf8(every, code);
+  }
+  std::vector<char32_t> codes;
+  assigned.for_each_match(every, [&](Regex::Match match) { codes.push_back(utf8_at(every, match.begin).code); });
+  std::string text;
+  for (const char32_t code : codes) append_utf8(text, code);
+  for (const Json& row : rows) {
+    std::vector<char32_t> found;
+    const Regex pattern(row["class"].get<std::string>(), "test");
+    pattern.for_each_match(text, [&](Regex::Match match) { found.push_back(utf8_at(text, match.begin).code); });
+    const auto expected = row["codes"].get<std::vector<std::uint32_t>>();
+    EXPECT_TRUE(std::equal(found.begin(), found.end(), expected.begin(), expected.end()))
+        << row["class"] << ": " << found.size() << " code points, HF " << expected.size();
+  }
+}
+
+TEST(HfTokenizer, EveryComponentGivesTheIdsAndTextOfHf) {
+  SLUICE_NEEDS_ORACLE();
+  const std::vector<Json> rows = oracle_rows("components");
+  ASSERT_GT(rows.size(), 300U);
+  int wrong = 0;
+  for (const Json& row : rows) {
+    const HfTokenizer tokenizer(row["tokenizer"], "made up");
+    for (const Json& expected : row["cases"]) {
+      const auto text = expected["text"].get<std::string>();
+      const auto ids = tokenizer.encode(text, SpecialTokens::kNone), special = tokenizer.encode(text, SpecialTokens::kAdd);
+      Json got = {{"text", text}, {"ids", ids}, {"with_special", special}};
+      got["decoded"] = tokenizer.decode(ids);
+      got["without_special"] = tokenizer.decode(special, DecodeSpecial::kSkip);
+      if (got == expected || ++wrong > 8) continue;
+      Json spec = row["tokenizer"];
+      spec["model"].erase("vocab");
+      spec["model"].erase("merges");
+      ADD_FAILURE() << dump_json(spec) << "\n expected " << dump_json(expected) << "\n got      " << dump_json(got);
+    }
+  }
+  EXPECT_EQ(wrong, 0);
+}
+
+}  // namespace
+}  // namespace sluice::text
