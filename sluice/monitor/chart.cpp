@@ -9,7 +9,7 @@
 namespace sluice::monitor {
 namespace {
 
-constexpr double kLeft = 50, kRight = 12, kTop = 8, kBottom = 34;
+constexpr double kLeft = 58, kRight = 12, kTop = 8, kBottom = 34;
 constexpr std::size_t kMaxDrawnPoints = 240;
 
 std::string coordinate(double value) { return format_fixed(value, 1); }
@@ -124,7 +124,7 @@ std::string svg_dots(const Series& series, const Frame& frame) {
 
 std::string svg_axes(const Frame& frame, const std::string& x_name) {
   std::string out;
-  for (const double tick : axis_ticks(frame.y_low, frame.y_high, 5)) {
+  for (const double tick : axis_ticks(frame.y_low, frame.y_high, 6)) {
     const std::string y = coordinate(frame.y(tick));
     out += "<line class=\"grid\" x1=\"" + coordinate(kLeft) + "\" x2=\"" + coordinate(frame.width - kRight) + "\" y1=\"" + y + "\" y2=\"" +
            y + "\"/><text text-anchor=\"end\" x=\"" + coordinate(kLeft - 7) + "\" y=\"" + coordinate(frame.y(tick) + 3.8) + "\">" +

@@ -36,7 +36,8 @@ p { margin: 6px 0 12px; }
 .alert ul { margin: 6px 0; padding-left: 20px; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); gap: 16px; }
 .charts figure { margin: 0; min-width: 0; }
-.charts .wide { grid-column: 1 / -1; }
+.charts .wide { grid-column: 1 / -1; overflow-x: auto; }
+.charts .wide svg.chart { min-width: 680px; }
 figcaption { font-weight: 600; margin-bottom: 6px; }
 figcaption small { font-weight: 400; font-size: 13px; margin-left: 6px; }
 .keys { display: flex; flex-wrap: wrap; gap: 2px 16px; font-size: 13px; margin-bottom: 4px; color: var(--soft); }
@@ -56,10 +57,12 @@ svg.heat .back { fill: var(--card); stroke: var(--line); }
 svg.heat .mark { fill: none; stroke: var(--warn); stroke-width: 2; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; }
-th { text-align: left; color: var(--soft); font-weight: 600; border-bottom: 1px solid var(--line); padding: 6px 12px 6px 0; vertical-align: bottom; }
-td { border-bottom: 1px solid var(--line); padding: 6px 12px 6px 0; vertical-align: top; overflow-wrap: anywhere; }
+th { text-align: left; color: var(--soft); font-weight: 600; border-bottom: 1px solid var(--line); padding: 6px 18px 6px 0; vertical-align: bottom; }
+td { border-bottom: 1px solid var(--line); padding: 6px 18px 6px 0; vertical-align: top; overflow-wrap: break-word; }
 tr:last-child td { border-bottom: 0; }
-th.n, td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th.n, td.n { text-align: right; }
+td.n { font-variant-numeric: tabular-nums; white-space: nowrap; }
+th:last-child, td:last-child { padding-right: 0; }
 td.best { font-weight: 700; color: var(--c2); }
 pre { margin: 12px 0 0; overflow-x: auto; font: 13px/1.45 ui-monospace, "DejaVu Sans Mono", monospace; }
 summary { cursor: pointer; font-weight: 600; }

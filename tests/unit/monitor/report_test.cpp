@@ -17,10 +17,10 @@
 namespace sluice::monitor {
 namespace {
 
-void write_run_with_everything(const fs::path& folder, std::int64_t total) {
+void write_run_with_everything(const fs::path& folder, std::int64_t total, const std::string& weight = "0.1") {
   fs::create_directories(folder / "checkpoints/step-00000050");
   std::ofstream(folder / "checkpoints/step-00000050/weights") << std::string(5 << 10, 'w');
-  std::ofstream(folder / "config.yaml") << "optimizer:\n  lr: 0.001\nrouting_supervision:\n  weight: 0.1\n  layers: [0, 1]\n";
+  std::ofstream(folder / "config.yaml") << "optimizer:\n  lr: 0.001\nrouting_supervision:\n  weight: " << weight << "\n  layers: [0, 1]\n";
   write_made_up_run(folder, total);
   write_samples(folder, {{"Which is larger, <b>2</b> & 3?", "3", "3", "multi_hop_reasoning", "numerical_reasoning"}});
 }
@@ -140,10 +140,11 @@ TEST(Comparison, NamesTheSettingsThatDifferAndTheBestRun) {
 TEST(MadeUpRun, IsWrittenForThePythonReaders) {
   const char* const folder = std::getenv("SLUICE_TEST_RUN");
   if (folder == nullptr) GTEST_SKIP() << "tests/cli/test_monitor_files.py runs this with SLUICE_TEST_RUN set";
-  for (const char* name : {"weight=0.1", "weight=0.2"}) {
-    fs::create_directories(fs::path(folder) / name);
-    write_run_with_everything(fs::path(folder) / name, name == std::string("weight=0.1") ? 500 : 400);
-    write_report(fs::path(folder) / name);
+  for (const std::string weight : {"0.1", "0.2"}) {
+    const fs::path run = fs::path(folder) / ("weight=" + weight);
+    fs::create_directories(run);
+    write_run_with_everything(run, weight == "0.1" ? 500 : 400, weight);
+    write_report(run);
   }
   EventFile resumed(fs::path(folder) / "weight=0.2", 351);
   resumed.write(360, {{"train/loss", 7.5}});
