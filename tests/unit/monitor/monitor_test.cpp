@@ -1,9 +1,15 @@
 #include "sluice/monitor/monitor.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <pty.h>
+#include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
+#include <utmp.h>
 
 #include <fstream>
+#include <iostream>
 #include <sstream>
 #include <thread>
 
@@ -68,6 +74,58 @@ TEST(Monitor, FollowsARunningRunUntilItEnds) {
   training.join();
   EXPECT_NE(out.str().find("\x1b[?1049l"), std::string::npos);  // the first screen is back
   EXPECT_NE(out.str().substr(out.str().find("\x1b[?1049l")).find("3/3"), std::string::npos);
+}
+
+// Runs the monitor of a running run on a terminal of its own, types `key` once the first frame is there, and gives what the terminal got
+// and how the monitor's process ended.
+struct Session {
+  std::string output;
+  int status = -1;
+  bool echoes_again = false;
+};
+Session type_into_monitor(const fs::path& run, const std::string& key) {
+  Session session;
+  winsize size{.ws_row = 40, .ws_col = 100, .ws_xpixel = 0, .ws_ypixel = 0};
+  int master = -1, slave = -1;
+  EXPECT_EQ(openpty(&master, &slave, nullptr, nullptr, &size), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    if (login_tty(slave) != 0) _exit(3);
+    setenv("TERM", "xterm", 1);
+    _exit(run_monitor(run, {.interval_s = 0.05, .terminal = detect_terminal(STDOUT_FILENO)}, std::cout));
+  }
+  bool typed = false;
+  while (waitpid(child, &session.status, WNOHANG) == 0) {
+    pollfd waiting{master, POLLIN, 0};
+    if (poll(&waiting, 1, 50) <= 0) continue;
+    char chunk[4096];
+    const ssize_t got = read(master, chunk, sizeof chunk);
+    if (got > 0) session.output.append(chunk, static_cast<std::size_t>(got));
+    if (!typed && session.output.find("Files") != std::string::npos) typed = write(master, key.data(), key.size()) > 0;
+  }
+  pollfd waiting{master, POLLIN, 0};
+  char chunk[4096];
+  for (ssize_t got = 1; got > 0 && poll(&waiting, 1, 0) > 0 && (got = read(master, chunk, sizeof chunk)) > 0;) {
+    session.output.append(chunk, static_cast<std::size_t>(got));
+  }
+  termios settings{};
+  session.echoes_again = tcgetattr(slave, &settings) == 0 && (settings.c_lflag & ECHO) != 0;
+  close(slave);
+  close(master);
+  return session;
+}
+
+TEST(Monitor, LeavesOnQAndOnControlCAndGivesTheTerminalBack) {
+  const TemporaryFolder run;
+  write_run_info(run.path(), made_up_info(10));
+  MetricsWriter(run.path()).write(made_up_step(1, 10));
+  for (const std::string key : {"q", "xyzq", "\x03"}) {
+    const Session session = type_into_monitor(run.path(), key);
+    EXPECT_TRUE(WIFEXITED(session.status) && WEXITSTATUS(session.status) == 0) << session.status;
+    EXPECT_NE(session.output.find("\x1b[?1049h"), std::string::npos);
+    EXPECT_NE(session.output.find("\x1b[?25h\x1b[?1049l"), std::string::npos);
+    EXPECT_TRUE(session.echoes_again);
+  }
 }
 
 TEST(Monitor, ItsLinesFitTheTerminal) {
