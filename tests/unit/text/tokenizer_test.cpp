@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <fstream>
+#include <thread>
+
 #include "sluice/base/error.h"
 #include "sluice/text/hf_tokenizer.h"
 #include "sluice/text/stream_decoder.h"
@@ -208,6 +212,75 @@ TEST(HfTokenizer, APatternThatBacktracksWithoutEndIsAnError) {
   json["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "(a|aa)+\\z"}}}, {"behavior", "Isolated"}};
   const HfTokenizer tokenizer(json, "FILE");
   EXPECT_THROW(tokenizer.encode(std::string(100, 'a') + "!", SpecialTokens::kNone), Error);
+}
+
+TEST(HfTokenizer, MutatedFilesAreErrorsOrTokenizers) {
+  const std::string whole = dump_json(small_tokenizer());
+  const std::string alphabet = "\"[]{}:,0123456789-.abc<>\\ux\xe2\xff";
+  unsigned state = 3;
+  const auto random_below = [&](std::size_t limit) {
+    state = state * 1664525U + 1013904223U;
+    return static_cast<std::size_t>(state >> 8) % limit;
+  };
+  int opened = 0;
+  for (int i = 0; i < 5000; ++i) {
+    std::string mutated = whole;
+    for (std::size_t changes = random_below(3) + 1; changes > 0; --changes) {
+      mutated[random_below(mutated.size())] = alphabet[random_below(alphabet.size())];
+    }
+    try {
+      const HfTokenizer tokenizer(parse_json(mutated, "FILE"), "FILE");
+      const Ids ids = tokenizer.encode("abc \u20ac<s>cab", SpecialTokens::kAdd);
+      tokenizer.decode(ids);
+      ++opened;
+    } catch (const Error&) {
+    }
+  }
+  EXPECT_GT(opened, 100);
+  EXPECT_LT(opened, 4900);
+}
+
+TEST(SentencePieceTokenizer, MutatedFilesAreErrorsOrTokenizers) {
+  const fs::path path = fs::path(SLUICE_SHARED_DIR) / "data/weights/stories260K/tokenizer.model";
+  if (!fs::exists(path)) GTEST_SKIP() << "no " << path << ": the shared reference data are not here";
+  const std::string whole = read_file(path);
+  const ScratchFolder scratch;
+  unsigned state = 5;
+  const auto random_below = [&](std::size_t limit) {
+    state = state * 1664525U + 1013904223U;
+    return static_cast<std::size_t>(state >> 8) % limit;
+  };
+  for (int i = 0; i < 300; ++i) {
+    std::string mutated = whole;
+    if (i % 3 == 0) mutated.resize(random_below(mutated.size()));
+    for (std::size_t changes = random_below(4); changes > 0 && !mutated.empty(); --changes) {
+      mutated[random_below(mutated.size())] = static_cast<char>(random_below(256));
+    }
+    const fs::path copy = scratch.path() / "tokenizer.model";
+    std::ofstream(copy, std::ios::binary) << mutated;
+    try {
+      const auto tokenizer = open_tokenizer(copy);
+      tokenizer->decode(tokenizer->encode("Once upon a time \u20ac", SpecialTokens::kAdd));
+    } catch (const Error&) {
+    }
+  }
+}
+
+TEST(HfTokenizer, ManyThreadsShareOne) {
+  const HfTokenizer tokenizer(small_tokenizer(), "test");
+  const Ids expected = tokenizer.encode("abc<s>ab\u20ac", SpecialTokens::kAdd);
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int j = 0; j < 200; ++j) {
+        const Ids ids = tokenizer.encode("abc<s>ab\u20ac", SpecialTokens::kAdd);
+        if (ids != expected || tokenizer.decode(ids) != "<s>abc<s>ab\u20ac") ++wrong;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
 }
 
 TEST(OpenTokenizer, TakesTheFirstOfTheNamesInAFolder) {
