@@ -1,11 +1,13 @@
 #include "sluice/cli/tokenize.h"
 
+#include <iostream>
 #include <functional>
 #include <istream>
 #include <ostream>
 
 #include "sluice/base/error.h"
 #include "sluice/base/json.h"
+#include "sluice/cli/parse.h"
 
 namespace sluice::cli {
 namespace {
@@ -55,6 +57,23 @@ void detokenize(const text::Tokenizer& tokenizer, std::istream& in, std::ostream
   for_each_row(in, out, "ids", [&](const Json& value, const std::string& where) -> Json {
     return {{"text", tokenizer.decode(checked_ids(value, tokenizer, where))}};
   });
+}
+
+int run_tokenize(const Arguments& arguments, Log&) {
+  CLI::App app("JSON lines from standard input through a tokenizer: {\"text\"} to {\"ids\"}, or back", "sluice tokenize");
+  std::string path;
+  bool decode = false, no_special_tokens = false, chat = false, text_only = false;
+  app.add_option("--tokenizer", path, "Folder or file of the tokenizer")->required();
+  app.add_flag("--no-special-tokens", no_special_tokens, "Leave out what the tokenizer adds around a text (BOS, EOS)");
+  app.add_flag("--decode", decode, "{\"ids\"} to {\"text\"}");
+  app.add_flag("--chat", chat, "Not yet: render {\"messages\"} by the chat template");
+  app.add_flag("--text-only", text_only, "Not yet: with --chat, the rendered text alone");
+  if (parse(app, arguments) == Parsed::kHelpShown) return 0;
+  if (chat || text_only) throw Error("chat templates are not supported yet", "render the conversation to text first, and leave --chat out");
+  const auto tokenizer = text::open_tokenizer(path);
+  if (decode) detokenize(*tokenizer, std::cin, std::cout);
+  else tokenize(*tokenizer, no_special_tokens ? text::SpecialTokens::kNone : text::SpecialTokens::kAdd, std::cin, std::cout);
+  return 0;
 }
 
 }  // namespace sluice::cli

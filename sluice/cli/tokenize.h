@@ -2,9 +2,12 @@
 #pragma once
 #include <iosfwd>
 
+#include "sluice/cli/command.h"
 #include "sluice/text/tokenizer.h"
 
 namespace sluice::cli {
+
+int run_tokenize(const Arguments& arguments, Log& log);
 
 // For each line {"text": string} of `in` writes a line {"ids": [integers]}, in order. An Error names "stdin:LINE"; the lines before it
 // have been written. Blank lines are skipped.

@@ -1,0 +1,38 @@
+# The two commands: `make quickstart` and `make test`. Each does all set-up that is missing; the rest are their parts.
+SHELL := /bin/bash
+JOBS ?= $(shell nproc)
+BUILD := build/release
+DATA ?= data/questions/train.jsonl
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: quickstart test build setup tests test-sanitizers bench clean
+
+setup:
+	@scripts/setup.sh
+
+$(BUILD)/build.ninja: CMakePresets.json
+	@cmake --preset release > /dev/null
+
+build: setup $(BUILD)/build.ninja
+	@ninja -C $(BUILD) -j $(JOBS) sluice
+
+quickstart: build
+	@scripts/quickstart.sh "$(DATA)"
+
+# Every test: the C++ ones by ctest, then the program's by pytest.
+test: setup $(BUILD)/build.ninja
+	@ninja -C $(BUILD) -j $(JOBS)
+	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+	@python -m pytest -q tests
+
+# The torch-free folders under address and undefined-behaviour sanitizers and under the thread sanitizer, then everything under the first two.
+test-sanitizers: setup
+	@for preset in asan-torch-free tsan asan ubsan; do \
+	  cmake --preset $$preset > /dev/null && ninja -C build/$$preset -j $(JOBS) && ctest --test-dir build/$$preset --output-on-failure -j $(JOBS) || exit 1; \
+	done
+
+bench: build
+	@scripts/bench.sh
+
+clean:
+	rm -rf build

@@ -1,0 +1,35 @@
+#include "sluice/cli/bench.h"
+#include "sluice/cli/command.h"
+#include "sluice/cli/data.h"
+#include "sluice/cli/doctor.h"
+#include "sluice/cli/eval.h"
+#include "sluice/cli/generate.h"
+#include "sluice/cli/logits.h"
+#include "sluice/cli/monitor.h"
+#include "sluice/cli/recipes.h"
+#include "sluice/cli/tokenize.h"
+#include "sluice/cli/train.h"
+
+namespace sluice::cli {
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> all{
+      {"train", "train a model by a recipe", run_train},
+      {"generate", "continue prompts with a trained model", run_generate},
+      {"logits", "write a model's logits for given tokens", run_logits},
+      {"eval", "loss, exact match and routing on held-out rows", run_eval},
+      {"tokenize", "text to token ids and back, a JSON object a line", run_tokenize},
+      {"data", "label, balance, split and describe questions; train tokenizers and classifiers", run_data},
+      {"monitor", "watch a run in the terminal", run_monitor},
+      {"bench", "measure training on the benchmark model", run_bench},
+      {"recipes", "list and show recipes", run_recipes},
+      {"doctor", "what this machine has", run_doctor},
+  };
+  return all;
+}
+
+fs::path data_folder() { return fs::path(SLUICE_HOME) / "data"; }
+
+std::vector<fs::path> recipe_folders() { return {fs::path(SLUICE_HOME) / "recipes"}; }
+
+}  // namespace sluice::cli

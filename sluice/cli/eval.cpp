@@ -1,0 +1,167 @@
+#include "sluice/cli/eval.h"
+
+#include <chrono>
+#include <cmath>
+#include <iomanip>
+#include <iostream>
+#include <limits>
+#include <sstream>
+
+#include "sluice/base/error.h"
+#include "sluice/base/json.h"
+#include "sluice/base/nearest.h"
+#include "sluice/cli/model_flags.h"
+#include "sluice/data/categories.h"
+#include "sluice/eval/evaluate.h"
+
+namespace sluice::cli {
+namespace {
+
+struct EvalFlags {
+  ModelFlags model;
+  std::string data, format = "qa", tokenizer;
+  std::int64_t max_samples = 0, batch_size = 8, exact_match_samples = -1, seq_length = 0, max_target_length = 0;
+  bool json = false;
+  CLI::Option *seq_length_option = nullptr, *max_target_length_option = nullptr, *exact_match_option = nullptr;
+};
+
+void declare(CLI::App& app, EvalFlags& flags) {
+  flags.model.add_to(app);
+  app.add_option("--data,--data-file", flags.data, "File of rows, one JSON object a line")->required();
+  app.add_option("--format", flags.format, "qa (question, answer, expert_label), token_ids (input_ids, labels) or text")
+      ->capture_default_str();
+  app.add_option("--tokenizer", flags.tokenizer, "Folder or file of the tokenizer; default: the one in the model's folder");
+  app.add_option("--max-samples", flags.max_samples, "Only the file's first N rows; 0: all")->check(CLI::NonNegativeNumber);
+  app.add_option("--batch-size", flags.batch_size, "Rows that run at once")->capture_default_str()->check(CLI::PositiveNumber);
+  flags.exact_match_option =
+      app.add_option("--exact-match-samples", flags.exact_match_samples, "qa: answer only the first N questions; 0: none; default: all")
+          ->check(CLI::NonNegativeNumber);
+  flags.seq_length_option = app.add_option("--seq-length", flags.seq_length,
+                                           "qa: most tokens of a prompt, default 64; text: of a row, default: the model's positions")
+                                ->check(CLI::PositiveNumber);
+  flags.max_target_length_option =
+      app.add_option("--max-target-length", flags.max_target_length, "qa: most tokens of an answer with its end token, default 32")
+          ->check(CLI::PositiveNumber);
+  app.add_flag("--json", flags.json, "Print one JSON object; what was not measured is null");
+}
+
+data::DataConfig data_config(const EvalFlags& flags, const models::ModelConfig& model) {
+  const auto all = names(data::Format{});
+  const auto found = std::ranges::find(all, flags.format);
+  if (found == all.end()) throw Error("--format " + flags.format + " is not a format", "use " + join_or({all.begin(), all.end()}));
+  data::DataConfig config;
+  config.format = static_cast<data::Format>(found - all.begin());
+  if (config.format != data::Format::kQa) {
+    for (const CLI::Option* option : {flags.max_target_length_option, flags.exact_match_option})
+      forbid(option, "on rows without questions", "leave it out, or use --format qa");
+  }
+  if (config.format == data::Format::kTokenIds)
+    forbid(flags.seq_length_option, "on rows of token ids, which are used whole", "leave it out");
+  config.path = flags.data;
+  config.shuffle = false;
+  config.seq_length = flags.seq_length;
+  if (config.format == data::Format::kText && config.seq_length == 0) config.seq_length = model.max_positions();
+  config.max_target_length = flags.max_target_length;
+  return config.with_defaults();
+}
+
+// A line every ten seconds, so that a long evaluation is seen to move.
+class Progress {
+ public:
+  Progress(Log& log, std::int64_t rows) : log_(log), rows_(rows) {}
+  void operator()(std::int64_t done) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last_ < std::chrono::seconds(10)) return;
+    last_ = now;
+    log_.info("loss and routing: " + std::to_string(done) + " of " + std::to_string(rows_) + " rows");
+  }
+
+ private:
+  Log& log_;
+  std::int64_t rows_;
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+// `figures` with every key that an evaluation can have, null where it was not measured.
+OrderedJson with_all_keys(const monitor::Evaluation& evaluation) {
+  const OrderedJson measured = monitor::to_json(evaluation);
+  OrderedJson out;
+  for (const char* key : {"lm_loss", "perplexity", "exact_match", "routing"}) out[key] = measured.value(key, OrderedJson(nullptr));
+  if (!evaluation.routing) return out;
+  OrderedJson routing;
+  for (const char* key : {"accuracy", "mutual_information_nats", "kl", "expert_share", "label_expert"})
+    routing[key] = measured["routing"].value(key, OrderedJson(nullptr));
+  out["routing"] = routing;
+  return out;
+}
+
+std::string percent(double share) {
+  std::ostringstream out;
+  out << std::fixed << std::setprecision(1) << 100 * share << " %";
+  return out.str();
+}
+
+void print_figures(const monitor::Evaluation& evaluation, std::ostream& out) {
+  const auto line = [&](const char* name, const std::optional<double>& value) {
+    if (value) out << std::left << std::setw(24) << name << *value << "\n";
+  };
+  line("loss", evaluation.lm_loss);
+  line("perplexity", evaluation.perplexity);
+  line("exact match", evaluation.exact_match);
+  if (!evaluation.routing) return;
+  const monitor::RoutingFigures& routing = *evaluation.routing;
+  line("routing accuracy", routing.accuracy);
+  line("mutual information, nats", routing.mutual_information_nats);
+  line("routing KL, nats", routing.kl);
+  const auto table = [&](const char* title, const std::vector<std::vector<double>>& rows,
+                         const std::function<std::string(std::size_t)>& name) {
+    if (rows.empty()) return;
+    out << title << "\n";
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      out << "  " << std::left << std::setw(22) << name(i) << std::right;
+      for (const double share : rows[i]) out << std::setw(9) << percent(share);
+      out << "\n";
+    }
+  };
+  table("share of tokens by layer and expert", routing.expert_share, [](std::size_t i) { return "layer " + std::to_string(i); });
+  table("share of tokens by label and expert", routing.label_expert, [](std::size_t i) { return std::string(data::kCategoryNames.at(i)); });
+}
+
+}  // namespace
+
+int run_eval(const Arguments& arguments, Log& log) {
+  CLI::App app("Loss, perplexity, exact match and routing of a model on a file of rows.", "sluice eval");
+  EvalFlags flags;
+  declare(app, flags);
+  if (parse(app, arguments) == Parsed::kHelpShown) return 0;
+
+  const generate::LoadedModel loaded = generate::open_model(flags.model.model, flags.model.scalar_type());
+  const data::DataConfig config = data_config(flags, *loaded.folder.config);
+  const auto tokenizer =
+      generate::open_model_tokenizer(loaded.folder, flags.tokenizer.empty() ? std::nullopt : std::optional<fs::path>(flags.tokenizer));
+  const data::RowNeeds needs{tokenizer.get(), loaded.folder.config->vocab_size(), data::LabelPolicy::kOptional};
+  const auto dataset = data::open_dataset(flags.data, config, needs, flags.max_samples);
+  log.info(data::describe(dataset->counts()));
+
+  const auto supervision = eval::read_routing_file(loaded.folder.path);
+  if (!supervision && dataset->counts().unlabelled < dataset->size()) {
+    log.note(loaded.folder.path.string() + " has no " + eval::kRoutingFileName +
+             ": routing accuracy and KL, which need the labels' preferences, are not measured");
+  }
+  eval::EvaluateOptions options;
+  options.batch_size = flags.batch_size;
+  options.supervision = supervision ? &*supervision : nullptr;
+  options.tokenizer = tokenizer.get();
+  options.max_target_length = config.max_target_length;
+  if (config.format == data::Format::kQa)
+    options.exact_match_rows = flags.exact_match_samples < 0 ? dataset->size() : flags.exact_match_samples;
+  options.on_progress = Progress(log, dataset->size());
+  const monitor::Evaluation evaluation = eval::evaluate(loaded.runnable(), *dataset, options);
+  if (flags.json)
+    std::cout << dump_json(with_all_keys(evaluation)) << std::endl;
+  else
+    print_figures(evaluation, std::cout);
+  return 0;
+}
+
+}  // namespace sluice::cli

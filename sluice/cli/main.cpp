@@ -1,0 +1,70 @@
+// The program: picks the subcommand, and turns every way of failing into its exit status (0 done, 2 the user can fix it, 70 a bug,
+// 130 interrupted after saving).
+#include <malloc.h>
+
+#include <iostream>
+
+#include "sluice/base/error.h"
+#include "sluice/base/interrupt.h"
+#include "sluice/base/nearest.h"
+#include "sluice/base/version.h"
+#include "sluice/cli/command.h"
+
+namespace {
+
+using namespace sluice;
+
+constexpr int kUserError = 2, kBug = 70, kInterrupted = 130;
+
+void print_help(std::ostream& out) {
+  out << "sluice " << kVersion << ": trains Mixture-of-Experts language models with supervised routing\n\nusage: sluice COMMAND [arguments]; sluice COMMAND --help\n\n";
+  for (const cli::Command& command : cli::commands()) out << "  " << command.name << std::string(12 - command.name.size(), ' ') << command.summary << "\n";
+}
+
+int dispatch(const std::vector<std::string>& arguments, Log& log) {
+  if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help") {
+    print_help(std::cout);
+    return 0;
+  }
+  if (arguments[0] == "--version") {
+    std::cout << "sluice " << kVersion << "\n";
+    return 0;
+  }
+  std::vector<std::string> names;
+  for (const cli::Command& command : cli::commands()) {
+    if (command.name == arguments[0]) return command.run({arguments.begin() + 1, arguments.end()}, log);
+    names.push_back(command.name);
+  }
+  throw Error("there is no command '" + arguments[0] + "'", "did you mean '" + nearest(arguments[0], names) + "'? `sluice --help` lists all");
+}
+
+// Freed memory stays with the program: a training step would else spend a third of its time on page faults (docs/performance.md).
+void keep_pages() {
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // glibc's largest
+  mallopt(M_TRIM_THRESHOLD, -1);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  keep_pages();
+  Log log;
+  try {
+    return dispatch({argv + 1, argv + argc}, log);
+  } catch (const Error& error) {
+    std::cerr << "error: " << error.what() << std::endl;
+    return kUserError;
+  } catch (const Interrupted&) {
+    return kInterrupted;
+  } catch (const Bug& bug) {
+    std::cerr << "bug: " << bug.what() << "\n  please report it with these lines:\n";
+    for (const std::string& frame : bug.stack()) std::cerr << "    " << frame << "\n";
+    return kBug;
+  } catch (const std::bad_alloc&) {
+    std::cerr << "error: out of memory\n  fix: use a smaller train.micro_batch_size or model, or memory.recompute=full" << std::endl;
+    return kUserError;
+  } catch (const std::exception& error) {
+    std::cerr << "bug: " << error.what() << "\n  please report it with the command that led here" << std::endl;
+    return kBug;
+  }
+}

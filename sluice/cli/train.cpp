@@ -1,0 +1,177 @@
+#include "sluice/cli/train.h"
+
+#include <algorithm>
+#include <iostream>
+
+#include "sluice/base/error.h"
+#include "sluice/base/nearest.h"
+#include "sluice/cli/arguments.h"
+#include "sluice/config/fields.h"
+#include "sluice/monitor/report.h"
+#include "sluice/train/run.h"
+
+namespace sluice::cli {
+namespace {
+
+struct TrainArguments {
+  std::string config;
+  std::vector<config::Setting> overrides;  // in the order given; later ones win
+  train::RunOptions options;
+  bool dry_run = false, help = false;
+};
+
+constexpr const char* kUsage =
+    "usage: sluice train --config RECIPE [--flag VALUE ...] [section.key=value ...]\n\n"
+    "  --config RECIPE        a YAML file, or the name of a recipe (`sluice recipes list`); also --config-file\n"
+    "  --resume PATH|latest   go on from a run, a step folder, or the newest checkpoint in --output-dir\n"
+    "  --overwrite            replace a run that is already in --output-dir\n"
+    "  --disable-routing      train without routing supervision (routing_supervision.weight=0)\n"
+    "  --dry-run              check everything, say what would run, start nothing\n\n"
+    "Several values of one setting, separated by commas, make a sweep: routing_supervision.weight=0,0.05,0.1\n";
+
+void print_help() {
+  std::cout << kUsage << "\nflags, each for one setting ('_' and '-' are the same):\n";
+  for (const train::Flag& flag : train::flags()) std::cout << "  --" << flag.name << std::string(flag.name.size() < 32 ? 32 - flag.name.size() : 1, ' ') << flag.key << "\n";
+  std::cout << "\nsettings, with defaults:\n" << train::describe_settings();
+}
+
+[[noreturn]] void unknown_flag(const std::string& name) {
+  std::vector<std::string> known{"config", "config-file", "resume", "overwrite", "disable-routing", "dry-run", "help"};
+  for (const train::Flag& flag : train::flags()) known.push_back(flag.name);
+  throw Error("unknown flag --" + name, "did you mean --" + nearest(name, known) + "? `sluice train --help` lists all");
+}
+
+// One `--name value`, `--name=value` or `section.key=value` after another, in any order.
+TrainArguments parse(const Arguments& arguments) {
+  TrainArguments out;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& word = arguments[i];
+    if (!word.starts_with("--")) {
+      out.overrides.push_back(config::parse_override(word));
+      continue;
+    }
+    const auto equals = word.find('=');
+    const std::string written = word.substr(2, equals == std::string::npos ? equals : equals - 2), name = flag_name(written);
+    const auto value = [&]() -> std::string {
+      if (equals != std::string::npos) return word.substr(equals + 1);
+      if (i + 1 == arguments.size()) throw Error("--" + name + " needs a value", "write --" + name + " VALUE");
+      return arguments[++i];
+    };
+    const auto flag = std::find_if(train::flags().begin(), train::flags().end(), [&](const auto& f) { return f.name == name; });
+    if (flag != train::flags().end()) out.overrides.push_back(config::parse_override(flag->key + "=" + value()));
+    else if (name == "config" || name == "config-file") out.config = value();
+    else if (name == "resume") out.options.resume = value();
+    else if (name == "overwrite") out.options.existing = train::Existing::kOverwrite;
+    else if (name == "disable-routing") out.overrides.push_back(config::parse_override("routing_supervision.weight=0"));
+    else if (name == "dry-run") out.dry_run = true;
+    else if (name == "help") out.help = true;
+    else if (written.find('.') != std::string::npos) out.overrides.push_back(config::parse_override(written + "=" + value()));
+    else unknown_flag(name);
+  }
+  return out;
+}
+
+// Settings that decide the same thing: what the command line says of one takes the recipe's word on the other back.
+void let_command_line_win(std::vector<config::Setting>& settings, const std::vector<config::Setting>& overrides) {
+  static const std::vector<std::pair<std::string, std::string>> rivals{
+      {"train.epochs", "train.train_iters"}, {"train.train_iters", "train.epochs"},
+      {"train.gradient_accumulation_steps", "train.global_batch_size"}, {"train.global_batch_size", "train.gradient_accumulation_steps"}};
+  for (const auto& [given, rival] : rivals) {
+    const auto has = [&](const std::string& key) { return std::any_of(overrides.begin(), overrides.end(), [&](const auto& s) { return s.key == key; }); };
+    if (has(given) && !has(rival)) std::erase_if(settings, [&, r = rival](const auto& s) { return s.key == r; });
+  }
+}
+
+// The values of a sweep: a scalar setting with commas in it. One value for everything else.
+std::vector<std::string> values_of(const config::Setting& setting) {
+  if (setting.value.is_list || setting.value.items.size() != 1) return {};
+  bool scalar = setting.key.starts_with("model.") && setting.key != "model.load" && setting.key != "model.tokenizer";
+  train::Recipe recipe;
+  config::for_each_leaf(recipe, [&](const std::string& key, auto& field, const char*) {
+    using Field = std::remove_cvref_t<decltype(field)>;
+    if (key == setting.key) scalar = !std::is_same_v<Field, std::string> && !requires { field.push_back(field.front()); };
+  });
+  const std::string& text = setting.value.items[0];
+  if (!scalar || text.find(',') == std::string::npos) return {};
+  std::vector<std::string> values;
+  for (std::size_t at = 0; at <= text.size();) {
+    const auto comma = std::min(text.find(',', at), text.size());
+    values.push_back(text.substr(at, comma - at));
+    at = comma + 1;
+  }
+  return values;
+}
+
+struct Variant {
+  std::string name;  // "weight=0.05,lr=1e-4": the subfolder
+  std::vector<config::Setting> overrides;
+};
+
+// Every combination of the swept settings' values.
+std::vector<Variant> variants_of(const std::vector<config::Setting>& overrides) {
+  std::vector<Variant> variants{{"", {}}};
+  for (const config::Setting& setting : overrides) {
+    const std::vector<std::string> values = values_of(setting);
+    std::vector<Variant> next;
+    for (const Variant& variant : variants) {
+      for (const std::string& value : values.empty() ? std::vector<std::string>{""} : values) {
+        Variant grown = variant;
+        grown.overrides.push_back(values.empty() ? setting : config::Setting{setting.key, {{value}}, setting.where});
+        if (!values.empty()) grown.name += (grown.name.empty() ? "" : ",") + setting.key.substr(setting.key.rfind('.') + 1) + "=" + value;
+        next.push_back(grown);
+      }
+    }
+    variants = next;
+  }
+  return variants;
+}
+
+train::ResolvedRecipe resolve(const std::vector<config::Setting>& recipe, const Variant& variant) {
+  std::vector<config::Setting> settings = recipe;
+  let_command_line_win(settings, variant.overrides);
+  settings.insert(settings.end(), variant.overrides.begin(), variant.overrides.end());
+  return train::resolve(settings);
+}
+
+void run_one(const train::ResolvedRecipe& resolved, const TrainArguments& given, Log& log) {
+  if (!given.dry_run) return train::run(resolved, given.options, log);
+  for (const std::string& line : train::dry_run(resolved, log)) std::cout << line << "\n";
+}
+
+}  // namespace
+
+int run_train(const Arguments& arguments, Log& log) {
+  TrainArguments given = parse(arguments);
+  if (given.help || arguments.empty()) {
+    print_help();
+    return 0;
+  }
+  std::vector<config::Setting> recipe;
+  if (!given.config.empty()) recipe = config::load_recipe(config::find_recipe(given.config, recipe_folders()), recipe_folders());
+  config::resolve_aliases(recipe, train::aliases());
+  config::resolve_aliases(given.overrides, train::aliases());
+
+  const std::vector<Variant> variants = variants_of(given.overrides);
+  if (variants.size() == 1) {
+    run_one(resolve(recipe, variants[0]), given, log);
+    return 0;
+  }
+  std::vector<train::ResolvedRecipe> resolved;  // all of them before the first starts: a mistake in the last would cost hours
+  for (const Variant& variant : variants) {
+    resolved.push_back(resolve(recipe, variant));
+    resolved.back().recipe.output_dir = (fs::path(resolved.back().recipe.output_dir) / variant.name).string();
+  }
+  const fs::path folder = fs::path(resolved[0].recipe.output_dir).parent_path();
+  for (std::size_t i = 0; i < resolved.size(); ++i) {
+    log.info("sweep " + std::to_string(i + 1) + " of " + std::to_string(resolved.size()) + ": " + variants[i].name);
+    Log own;  // each run has its own log.txt
+    run_one(resolved[i], given, own);
+  }
+  if (!given.dry_run) {
+    monitor::write_comparison(folder);
+    log.info("compared in " + (folder / "comparison.html").string());
+  }
+  return 0;
+}
+
+}  // namespace sluice::cli

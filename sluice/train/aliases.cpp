@@ -1,0 +1,85 @@
+// The spellings that people bring along, each an alias of one setting.
+#include "sluice/train/recipe.h"
+
+namespace sluice::train {
+
+const std::vector<config::Alias>& aliases() {
+  static const std::vector<config::Alias> all{
+      // Sections of Primus and Megatron-Bridge, and settings that stand elsewhere there.
+      {"training.lr", "optimizer.lr"},
+      {"training.min_lr", "optimizer.min_lr"},
+      {"training.weight_decay", "optimizer.weight_decay"},
+      {"training.lr_warmup_iters", "optimizer.warmup_iters"},
+      {"training.clip_grad", "optimizer.clip_grad"},
+      {"training.*", "train.*"},
+      {"train.lr", "optimizer.lr"},
+      {"train.min_lr", "optimizer.min_lr"},
+      {"train.gradient_accumulation", "train.gradient_accumulation_steps"},
+      {"train.output_dir", "output_dir"},
+      {"checkpointing.save", "output_dir"},
+      {"checkpoint.save", "output_dir"},
+      {"checkpointing.*", "checkpoint.*"},
+      {"data.data_path", "data.path"},
+      {"data.dataset_format", "data.format"},
+      {"data.max_seq_length", "data.seq_length"},
+      {"logging.*", "log.*"},
+      {"lr", "optimizer.lr"},
+      // Parallel sizes are the model's in Megatron.
+      {"model.tensor_model_parallel_size", "parallelism.tensor_model_parallel_size"},
+      {"model.pipeline_model_parallel_size", "parallelism.pipeline_model_parallel_size"},
+      {"model.expert_model_parallel_size", "parallelism.expert_model_parallel_size"},
+      {"model.context_parallel_size", "parallelism.context_parallel_size"},
+      {"model.expert_tensor_parallel_size", "parallelism.expert_tensor_parallel_size"},
+      {"model.sequence_parallel", "parallelism.sequence_parallel"},
+      // Megatron's names of sizes.
+      {"model.num_layers", "model.num_hidden_layers"},
+      {"model.ffn_hidden_size", "model.intermediate_size"},
+      {"model.moe_ffn_hidden_size", "model.intermediate_size"},
+      {"model.num_query_groups", "model.num_key_value_heads"},
+      {"model.kv_channels", "model.head_dim"},
+      {"model.num_moe_experts", "model.num_local_experts"},
+      {"model.num_experts", "model.num_local_experts"},
+      {"model.moe_router_topk", "model.num_experts_per_tok"},
+      {"model.norm_epsilon", "model.rms_norm_eps"},
+      {"model.rotary_base", "model.rope_theta"},
+      {"model.init_method_std", "model.initializer_range"},
+      {"model.freeze_moe_router", "moe.freeze_router"},
+      {"moe.freeze_moe_router", "moe.freeze_router"},
+      {"moe.moe_aux_loss_coeff", "moe.router_aux_loss_coef"},
+      {"moe.moe_z_loss_coeff", "moe.z_loss_coef"},
+      {"moe.capacity_factor", "moe.expert_capacity_factor"},
+      {"model.pretrained_checkpoint", "model.load"},
+      {"routing_supervision.loss_weight", "routing_supervision.weight"},
+  };
+  return all;
+}
+
+const std::vector<Flag>& flags() {
+  static const std::vector<Flag> all{
+      {"data-file", "data.path"},
+      {"data-path", "data.path"},
+      {"model-id", "model.load"},
+      {"pretrained-checkpoint", "model.load"},
+      {"output-dir", "output_dir"},
+      {"epochs", "train.epochs"},
+      {"train-iters", "train.train_iters"},
+      {"lr", "optimizer.lr"},
+      {"learning-rate", "optimizer.lr"},
+      {"max-samples", "data.max_samples"},
+      {"seq-length", "data.seq_length"},
+      {"max-seq-length", "data.seq_length"},
+      {"max-target-length", "data.max_target_length"},
+      {"batch-size", "train.micro_batch_size"},
+      {"per-device-batch-size", "train.micro_batch_size"},
+      {"micro-batch-size", "train.micro_batch_size"},
+      {"global-batch-size", "train.global_batch_size"},
+      {"grad-accum", "train.gradient_accumulation_steps"},
+      {"gradient-accumulation-steps", "train.gradient_accumulation_steps"},
+      {"routing-weight", "routing_supervision.weight"},
+      {"routing-loss-weight", "routing_supervision.weight"},
+      {"seed", "train.seed"},
+  };
+  return all;
+}
+
+}  // namespace sluice::train

@@ -1,0 +1,102 @@
+#include "sluice/train/recipe.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "sluice/base/error.h"
+#include "sluice/base/nearest.h"
+#include "sluice/checkpoint/model_io.h"
+#include "sluice/config/fields.h"
+#include "sluice/models/registry.h"
+
+namespace sluice::train {
+namespace {
+
+bool is_size(const config::Setting& setting) {
+  const std::string& key = setting.key;
+  return key.starts_with("model.") && key != "model.architecture" && key != "model.load" && key != "model.tokenizer";
+}
+
+// A model from scratch takes its sizes from the recipe.
+std::shared_ptr<models::ModelConfig> from_scratch(const ModelSection& section, std::vector<config::Setting> sizes, Violations& violations) {
+  std::shared_ptr<models::ModelConfig> config;
+  try {
+    config = models::find_architecture(section.architecture, "model.architecture").make_config();
+  } catch (const Error& error) {
+    violations.add(error);
+    return nullptr;
+  }
+  for (config::Setting& size : sizes) size.key = size.key.substr(std::string("model.").size());
+  config->apply(sizes, violations);
+  config->check(violations);
+  return config;
+}
+
+std::vector<std::string> lines(const std::string& text) {
+  std::vector<std::string> out;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) out.push_back(line);
+  return out;
+}
+
+// A loaded model brings its sizes; a recipe (a base, say) may repeat them, but not contradict them.
+std::shared_ptr<models::ModelConfig> from_folder(const ModelSection& section, std::vector<config::Setting> sizes, Violations& violations) {
+  std::shared_ptr<models::ModelConfig> config;
+  try {
+    config = checkpoint::open_model_folder(section.load).config;
+  } catch (const Error& error) {
+    violations.add(error);
+    return nullptr;
+  }
+  const std::vector<std::string> loaded = lines(config->to_yaml());
+  for (config::Setting& size : sizes) size.key = size.key.substr(std::string("model.").size());
+  config->apply(sizes, violations);
+  const std::vector<std::string> asked = lines(config->to_yaml());
+  for (std::size_t i = 0; i < loaded.size(); ++i) {
+    if (loaded[i] != asked[i]) violations.add("model." + asked[i] + " contradicts " + section.load + ", which has " + loaded[i], "leave the sizes of a loaded model out of the recipe");
+  }
+  return config;
+}
+
+}  // namespace
+
+std::int64_t Recipe::gradient_steps_of(const TrainSection& train) {
+  if (train.gradient_accumulation_steps) return *train.gradient_accumulation_steps;
+  return train.global_batch_size ? *train.global_batch_size / std::max<std::int64_t>(1, train.micro_batch_size) : 1;
+}
+
+ResolvedRecipe resolve(std::vector<config::Setting> settings) {
+  config::resolve_aliases(settings, aliases());
+  const auto first_size = std::stable_partition(settings.begin(), settings.end(), [](const auto& setting) { return !is_size(setting); });
+  const std::vector<config::Setting> sizes(first_size, settings.end());
+  settings.erase(first_size, settings.end());
+
+  ResolvedRecipe resolved;
+  Violations violations;
+  config::apply(resolved.recipe, settings, violations);
+  const ModelSection& model = resolved.recipe.model;
+  resolved.model_config = model.load.empty() ? from_scratch(model, sizes, violations) : from_folder(model, sizes, violations);
+  resolved.recipe.data = resolved.recipe.data.with_defaults();
+  check_rules(resolved.recipe, resolved.model_config.get(), violations, resolved.notes);
+  violations.raise("the recipe");
+  return resolved;
+}
+
+std::string to_yaml(const ResolvedRecipe& resolved) {
+  std::string out = config::to_yaml(resolved.recipe);
+  if (!resolved.recipe.model.load.empty()) return out;
+  std::string sizes;
+  for (const std::string& line : lines(resolved.model_config->to_yaml())) sizes += "  " + line + "\n";
+  return out.insert(out.find("data:\n"), sizes);
+}
+
+std::string describe_settings() {
+  Recipe recipe;
+  std::string out;
+  config::for_each_leaf(recipe, [&](const std::string& key, auto& field, const char* help) {
+    out += "  " + key + " (" + config::format(field) + ")\n      " + help + "\n";
+  });
+  return out;
+}
+
+}  // namespace sluice::train

@@ -1,0 +1,159 @@
+// A training recipe, resolved: every section's own struct, composed once. Components receive their own section, never this.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sluice/config/recipe.h"
+#include "sluice/data/config.h"
+#include "sluice/loss/objective.h"
+#include "sluice/models/model.h"
+#include "sluice/optim/adamw.h"
+#include "sluice/parallel/apply.h"
+
+namespace sluice::train {
+
+struct ModelSection {
+  std::string architecture = "mixtral", load, tokenizer;
+  void fields(auto&& field) {
+    field("architecture", architecture, "HF's model_type, for a model from scratch by the sizes below; a loaded model brings its own.");
+    field("load", load, "Start from this model: an HF folder, a step folder or a run folder. Empty = random weights.");
+    field("tokenizer", tokenizer, "Folder or file of the tokenizer; empty = the one in model.load.");
+  }
+};
+
+struct TrainSection {
+  std::int64_t train_iters = 0, epochs = 0, micro_batch_size = 1;
+  std::optional<std::int64_t> global_batch_size, gradient_accumulation_steps;
+  std::int64_t seed = 1234;
+  nn::Precision precision = nn::Precision::kBfloat16;
+  std::vector<std::string> freeze;
+  std::int64_t validation_interval = 0;
+  void fields(auto&& field) {
+    field("train_iters", train_iters, "Optimizer steps; 0 = as many as `epochs` takes.");
+    field("epochs", epochs, "Passes over the data, where train_iters is 0.");
+    field("micro_batch_size", micro_batch_size, "Rows that run at once; does not change the result.");
+    field("global_batch_size", global_batch_size, "Rows of one optimizer step; null = micro_batch_size * gradient_accumulation_steps.");
+    field("gradient_accumulation_steps", gradient_accumulation_steps, "Micro-batches of one optimizer step; null = what global_batch_size asks for.");
+    field("seed", seed, "Of the random weights and of the order of the data.");
+    field("precision", precision, "fp32, or bf16 products with float32 masters, norms, routers and residual stream.");
+    field("freeze", freeze, "Parameters that stay as they are: names with * as a wildcard, e.g. [embedding.*, layers.0.*].");
+    field("validation_interval", validation_interval, "Steps between validations; 0 = only at the end.");
+  }
+};
+
+struct MoeSection {
+  loss::AuxLoss aux_loss = loss::AuxLoss::kHfPooled;
+  loss::AuxScope aux_loss_scope = loss::AuxScope::kMicroBatch;
+  std::optional<double> router_aux_loss_coef;
+  double z_loss_coef = 0, expert_capacity_factor = 0, expert_bias_update_rate = 0;
+  bool freeze_router = false;
+  void fields(auto&& field) {
+    field("aux_loss", aux_loss, "Load balance loss: hf_pooled (transformers), per_layer or per_sequence (Megatron-Core).");
+    field("aux_loss_scope", aux_loss_scope, "Count over one micro_batch, or over the global_batch by a counting pass (one more forward pass).");
+    field("router_aux_loss_coef", router_aux_loss_coef, "Weight of the load balance loss; null = the one in the model's config.");
+    field("z_loss_coef", z_loss_coef, "Weight of the router z-loss, the mean square of logsumexp of the router's logits.");
+    field("expert_capacity_factor", expert_capacity_factor, "Most assignments of an expert, in even shares; the rest is dropped. 0 = dropless.");
+    field("expert_bias_update_rate", expert_bias_update_rate, "Update rate of the routing bias of DeepSeek-V3 and GLM; no effect where a model has none.");
+    field("freeze_router", freeze_router, "Whether routers stay as they are.");
+  }
+};
+
+struct CheckpointSection {
+  std::int64_t save_interval = 0, keep = 3;
+  bool export_hf = false;
+  void fields(auto&& field) {
+    field("save_interval", save_interval, "Steps between checkpoints; 0 = only at the end.");
+    field("keep", keep, "Newest checkpoints to keep; the best by validation loss stays as well. 0 = all.");
+    field("export_hf", export_hf, "Write the final weights to OUTPUT_DIR/hf in Hugging Face's layout too.");
+  }
+};
+
+struct LogSection {
+  std::int64_t interval = 1, exact_match_samples = 100;
+  bool tensorboard = true;
+  void fields(auto&& field) {
+    field("interval", interval, "Steps between log lines and records of expert load; metrics.jsonl has every step.");
+    field("exact_match_samples", exact_match_samples, "Held-out questions to answer at the end of a run, for exact_match in summary.json; 0 = none.");
+    field("tensorboard", tensorboard, "Whether to write TensorBoard event files.");
+  }
+};
+
+struct ParallelismSection {
+  std::int64_t tensor_model_parallel_size = 1, pipeline_model_parallel_size = 1, expert_model_parallel_size = 1, context_parallel_size = 1,
+               expert_tensor_parallel_size = 1;
+  bool sequence_parallel = false;
+  void fields(auto&& field) {
+    field("tensor_model_parallel_size", tensor_model_parallel_size, "Processes that split each matrix.");
+    field("pipeline_model_parallel_size", pipeline_model_parallel_size, "Processes that split the layers.");
+    field("expert_model_parallel_size", expert_model_parallel_size, "Processes that split the experts.");
+    field("context_parallel_size", context_parallel_size, "Processes that split each sequence.");
+    field("expert_tensor_parallel_size", expert_tensor_parallel_size, "Processes that split each expert.");
+    field("sequence_parallel", sequence_parallel, "Split norms over the tensor-parallel processes too.");
+  }
+};
+
+struct Recipe {
+  ModelSection model;
+  data::DataConfig data;
+  TrainSection train;
+  optim::OptimizerConfig optimizer;
+  MoeSection moe;
+  loss::RoutingSupervisionConfig routing_supervision;
+  parallel::MemoryConfig memory;
+  CheckpointSection checkpoint;
+  LogSection log;
+  ParallelismSection parallelism;
+  std::string output_dir;
+
+  void fields(auto&& field) {
+    field("model", model, "");
+    field("data", data, "");
+    field("train", train, "");
+    field("optimizer", optimizer, "");
+    field("moe", moe, "");
+    field("routing_supervision", routing_supervision, "");
+    field("memory", memory, "");
+    field("checkpoint", checkpoint, "");
+    field("log", log, "");
+    field("parallelism", parallelism, "");
+    field("output_dir", output_dir, "The run folder.");
+  }
+
+  std::int64_t accumulation_steps() const { return gradient_steps_of(train); }
+  std::int64_t global_batch_size() const { return train.micro_batch_size * accumulation_steps(); }
+  static std::int64_t gradient_steps_of(const TrainSection& train);
+};
+
+// A recipe with the model that it means. `model_config` holds the sizes of the recipe's model section, or those of model.load.
+struct ResolvedRecipe {
+  Recipe recipe;
+  std::shared_ptr<models::ModelConfig> model_config;
+  std::vector<std::string> notes;  // settings of the recipe that have no effect
+};
+
+// Applies `settings` (a recipe's, then the command line's), resolves aliases, loads the model's config, and checks every rule. All
+// violations are reported together.
+ResolvedRecipe resolve(std::vector<config::Setting> settings);
+
+// The recipe as YAML that resolves to itself, sizes of a model from scratch included: a run's config.yaml.
+std::string to_yaml(const ResolvedRecipe& resolved);
+
+// Every setting with its default and meaning, for --help.
+std::string describe_settings();
+
+// Other spellings of settings: those of Megatron, Megatron-Bridge, Primus and the supervised-routing script.
+const std::vector<config::Alias>& aliases();
+
+// A command-line flag that sets one setting. `name` without dashes; '_' and '-' are the same in it.
+struct Flag {
+  std::string name, key;
+};
+const std::vector<Flag>& flags();
+
+// The rules across settings. `config` is null when the model's config could not be had.
+void check_rules(const Recipe& recipe, const models::ModelConfig* config, Violations& violations, std::vector<std::string>& notes);
+
+}  // namespace sluice::train

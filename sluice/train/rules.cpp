@@ -1,0 +1,155 @@
+// Every rule across settings, in one table: what must hold, and what to do where it does not.
+#include <functional>
+
+#include "sluice/config/fields.h"
+#include "sluice/train/recipe.h"
+
+namespace sluice::train {
+namespace {
+
+using config::format;
+
+// What a rule sees and where it reports.
+struct Check {
+  const Recipe& recipe;
+  const models::ModelConfig* model;  // null when it could not be had
+  Violations& violations;
+  std::vector<std::string>& notes;
+
+  void at_least(const char* key, std::int64_t value, std::int64_t limit) const {
+    if (value < limit) violations.add(std::string(key) + " = " + format(value) + " is less than " + format(limit), "use " + format(limit) + " or more");
+  }
+  void at_least(const char* key, double value, double limit) const {
+    if (!(value >= limit)) violations.add(std::string(key) + " = " + format(value) + " is less than " + format(limit), "use " + format(limit) + " or more");
+  }
+  // low <= value < high
+  void within(const char* key, double value, double low, double high) const {
+    if (!(value >= low && value < high)) {
+      violations.add(std::string(key) + " = " + format(value) + " is not from " + format(low) + " up to (not including) " + format(high), "use a value in that range");
+    }
+  }
+};
+
+void length_of_training(const Check& check) {
+  const TrainSection& train = check.recipe.train;
+  check.at_least("train.train_iters", train.train_iters, 0);
+  check.at_least("train.epochs", train.epochs, 0);
+  if (train.train_iters == 0 && train.epochs == 0) check.violations.add("neither train.train_iters nor train.epochs is set", "set one, for example train.epochs=2");
+  if (train.train_iters > 0 && train.epochs > 0) {
+    check.notes.push_back("train.train_iters = " + format(train.train_iters) + " decides the length; train.epochs = " + format(train.epochs) + " has no effect");
+  }
+}
+
+void batch_sizes(const Check& check) {
+  const TrainSection& train = check.recipe.train;
+  check.at_least("train.micro_batch_size", train.micro_batch_size, 1);
+  if (train.gradient_accumulation_steps) check.at_least("train.gradient_accumulation_steps", *train.gradient_accumulation_steps, 1);
+  if (train.global_batch_size) check.at_least("train.global_batch_size", *train.global_batch_size, 1);
+  if (!train.global_batch_size || train.micro_batch_size < 1 || *train.global_batch_size < 1) return;
+  const std::int64_t global = *train.global_batch_size;
+  if (global % train.micro_batch_size != 0) {
+    check.violations.add("train.global_batch_size = " + format(global) + " is not a multiple of train.micro_batch_size = " + format(train.micro_batch_size),
+                         "use a multiple of it, or another micro_batch_size");
+  } else if (train.gradient_accumulation_steps && *train.gradient_accumulation_steps * train.micro_batch_size != global) {
+    check.violations.add("train.global_batch_size = " + format(global) + " is not micro_batch_size * gradient_accumulation_steps = " +
+                             format(*train.gradient_accumulation_steps * train.micro_batch_size),
+                         "leave one of the three out");
+  }
+}
+
+void optimizer(const Check& check) {
+  const optim::OptimizerConfig& o = check.recipe.optimizer;
+  check.at_least("optimizer.lr", o.lr, 0.0);
+  if (o.min_lr && (*o.min_lr < 0 || *o.min_lr > o.lr)) {
+    check.violations.add("optimizer.min_lr = " + format(*o.min_lr) + " is not between 0 and optimizer.lr = " + format(o.lr), "use a value between them");
+  }
+  check.within("optimizer.beta1", o.beta1, 0, 1);
+  check.within("optimizer.beta2", o.beta2, 0, 1);
+  check.within("optimizer.warmup_fraction", o.warmup_fraction, 0, 1);
+  check.within("optimizer.decay_fraction", o.decay_fraction, 0, 1.0000001);
+  if (!(o.eps > 0)) check.violations.add("optimizer.eps = " + format(o.eps) + " is not above 0", "use 1e-8");
+  check.at_least("optimizer.weight_decay", o.weight_decay, 0.0);
+  check.at_least("optimizer.clip_grad", o.clip_grad, 0.0);
+  if (o.warmup_iters) check.at_least("optimizer.warmup_iters", *o.warmup_iters, 0);
+}
+
+void intervals(const Check& check) {
+  check.at_least("checkpoint.save_interval", check.recipe.checkpoint.save_interval, 0);
+  check.at_least("checkpoint.keep", check.recipe.checkpoint.keep, 0);
+  check.at_least("log.interval", check.recipe.log.interval, 1);
+  check.at_least("train.validation_interval", check.recipe.train.validation_interval, 0);
+  check.at_least("train.seed", check.recipe.train.seed, 0);
+  const bool validates = !check.recipe.data.validation_path.empty() || check.recipe.data.validation_fraction > 0;
+  if (check.recipe.train.validation_interval > 0 && !validates) {
+    check.violations.add("train.validation_interval = " + format(check.recipe.train.validation_interval) + ", but no rows are held out",
+                         "set data.validation_path or data.validation_fraction");
+  }
+}
+
+void one_process(const Check& check) {
+  const ParallelismSection& p = check.recipe.parallelism;
+  for (const auto& [key, value] : {std::pair{"tensor_model_parallel_size", p.tensor_model_parallel_size},
+                                   {"pipeline_model_parallel_size", p.pipeline_model_parallel_size},
+                                   {"expert_model_parallel_size", p.expert_model_parallel_size},
+                                   {"context_parallel_size", p.context_parallel_size},
+                                   {"expert_tensor_parallel_size", p.expert_tensor_parallel_size}}) {
+    if (value != 1) {
+      check.violations.add(std::string("parallelism.") + key + " = " + format(value) + ", but this version of Sluice trains in one process", "set it to 1");
+    }
+  }
+  if (p.sequence_parallel) check.violations.add("parallelism.sequence_parallel = true, but this version of Sluice trains in one process", "set it to false");
+}
+
+void data_and_model(const Check& check) {
+  const Recipe& r = check.recipe;
+  r.data.check(check.violations);
+  if (r.data.path.empty()) check.violations.add("data.path is not set", "give the file to train on: --data-file FILE, or data.path=FILE");
+  if (r.data.format != data::Format::kTokenIds && r.model.tokenizer.empty() && r.model.load.empty()) {
+    check.violations.add("model.tokenizer is not set, and data.format = " + format(r.data.format) + " needs a tokenizer", "give its folder: model.tokenizer=DIR");
+  }
+  if (r.output_dir.empty()) check.violations.add("output_dir is not set", "give the run folder: --output-dir DIR");
+  if (!check.model) return;
+  const std::int64_t longest = r.data.seq_length + r.data.max_target_length;
+  if (r.data.format != data::Format::kTokenIds && longest > check.model->max_positions()) {
+    check.violations.add("rows may have " + format(longest) + " tokens (data.seq_length + data.max_target_length), more than the model's " +
+                             format(check.model->max_positions()) + " positions",
+                         "lower data.seq_length, or raise model.max_position_embeddings of a model from scratch");
+  }
+}
+
+void mixture(const Check& check) {
+  const Recipe& r = check.recipe;
+  check.at_least("moe.z_loss_coef", r.moe.z_loss_coef, 0.0);
+  check.at_least("moe.expert_capacity_factor", r.moe.expert_capacity_factor, 0.0);
+  if (r.moe.router_aux_loss_coef) check.at_least("moe.router_aux_loss_coef", *r.moe.router_aux_loss_coef, 0.0);
+  if (r.moe.expert_bias_update_rate != 0) {
+    check.violations.add("moe.expert_bias_update_rate = " + format(r.moe.expert_bias_update_rate) + ", but this architecture has no routing bias", "set it to 0");
+  }
+  if (check.model && check.model->moe().num_experts == 0) check.notes.push_back("the model is dense: the moe section has no effect");
+}
+
+void supervision(const Check& check) {
+  const loss::RoutingSupervisionConfig& s = check.recipe.routing_supervision;
+  check.at_least("routing_supervision.weight", s.weight, 0.0);
+  if (!(s.temperature > 0)) check.violations.add("routing_supervision.temperature = " + format(s.temperature) + " is not above 0", "use 0.5 to 2");
+  if (!(s.smoothing > 0 && s.smoothing < 1)) {
+    check.violations.add("routing_supervision.smoothing = " + format(s.smoothing) + " is not between 0 and 1", "use 0.1; at 0 the loss would be infinite");
+  }
+  if (!check.model) return;
+  const models::MoeShape moe = check.model->moe();
+  if (s.weight > 0 && moe.num_experts == 0) check.violations.add("routing_supervision.weight = " + format(s.weight) + ", but the model has no experts", "set it to 0");
+  for (const std::int64_t layer : s.layers) {
+    if (layer >= 0 && layer < moe.num_layers) continue;
+    check.violations.add("routing_supervision.layers has " + format(layer) + ", but the model's mixture layers are 0 to " + format(moe.num_layers - 1), "use those");
+  }
+}
+
+}  // namespace
+
+void check_rules(const Recipe& recipe, const models::ModelConfig* config, Violations& violations, std::vector<std::string>& notes) {
+  static const std::vector<std::function<void(const Check&)>> rules{length_of_training, batch_sizes,    optimizer, intervals,
+                                                                    one_process,        data_and_model, mixture,   supervision};
+  for (const auto& rule : rules) rule({recipe, config, violations, notes});
+}
+
+}  // namespace sluice::train

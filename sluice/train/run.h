@@ -1,0 +1,25 @@
+// A whole training run: from a resolved recipe to a run folder with checkpoints, metrics, summary and report.
+#pragma once
+#include <string>
+
+#include "sluice/base/log.h"
+#include "sluice/train/recipe.h"
+
+namespace sluice::train {
+
+enum class Existing { kRefuse, kOverwrite };
+
+struct RunOptions {
+  std::string resume;  // empty, "latest", a run folder or a step folder
+  Existing existing = Existing::kRefuse;  // what to do with a run that is already in output_dir, without `resume`
+};
+
+// Trains to the end of the recipe. Throws Interrupted after saving when a signal asked to stop; Error, with the last good state saved, when
+// the loss is no number any more.
+void run(const ResolvedRecipe& resolved, const RunOptions& options, Log& log);
+
+// Everything that can be checked without training: the data row by row, the tokenizer, the checkpoint's tensors, the disk. Says what
+// would run, in lines for a person.
+std::vector<std::string> dry_run(const ResolvedRecipe& resolved, Log& log);
+
+}  // namespace sluice::train

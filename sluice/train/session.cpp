@@ -1,0 +1,149 @@
+#include "sluice/train/session.h"
+
+#include "sluice/base/error.h"
+#include "sluice/checkpoint/model_io.h"
+#include "sluice/config/fields.h"
+#include "sluice/eval/routing_file.h"
+
+namespace sluice::train {
+namespace {
+
+// Shell-style: * stands for any run of characters.
+bool matches(std::string_view pattern, std::string_view name) {
+  if (pattern.empty()) return name.empty();
+  if (pattern[0] == '*') return matches(pattern.substr(1), name) || (!name.empty() && matches(pattern, name.substr(1)));
+  return !name.empty() && pattern[0] == name[0] && matches(pattern.substr(1), name.substr(1));
+}
+
+std::function<bool(const std::string&)> frozen_by(const Recipe& recipe, const std::vector<models::TensorSpec>& table) {
+  std::vector<std::string> patterns = recipe.train.freeze;
+  for (const std::string& pattern : patterns) {
+    const bool any = std::any_of(table.begin(), table.end(), [&](const auto& spec) { return matches(pattern, spec.parameter.name); });
+    if (!any) throw Error("train.freeze has '" + pattern + "', which no parameter matches", "use names such as " + table[1].parameter.name + ", with * as a wildcard");
+  }
+  if (recipe.moe.freeze_router) patterns.push_back("*.router.*");
+  return [patterns](const std::string& name) {
+    return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) { return matches(pattern, name); });
+  };
+}
+
+StepConfig step_config(const ResolvedRecipe& resolved) {
+  const Recipe& recipe = resolved.recipe;
+  const double coefficient = recipe.moe.router_aux_loss_coef.value_or(resolved.model_config->moe().router_aux_loss_coef);
+  return {{recipe.moe.aux_loss, recipe.moe.aux_loss_scope, coefficient, recipe.moe.z_loss_coef, recipe.routing_supervision},
+          recipe.memory.recompute, recipe.moe.expert_capacity_factor};
+}
+
+void log_aux_loss(const StepConfig& step, const models::MoeShape& moe, Log& log) {
+  if (moe.num_experts == 0) return;
+  const auto& objective = step.objective;
+  std::string line = "load balance loss: " + config::format(objective.aux_loss) + ", coefficient " + config::format(objective.aux_coef);
+  if (objective.aux_loss != loss::AuxLoss::kHfPooled) {
+    const double hf = objective.aux_coef * static_cast<double>(moe.num_layers) / static_cast<double>(moe.top_k);
+    line += " a layer (about " + config::format(hf) + " by HF's definition)";
+  }
+  log.info(line);
+  if (objective.aux_scope == loss::AuxScope::kGlobalBatch && objective.aux_coef != 0) {
+    log.note("moe.aux_loss_scope = global_batch counts the experts' choices in a forward pass of its own before each step: about a third more time");
+  }
+}
+
+}  // namespace
+
+SessionData open_data(const ResolvedRecipe& resolved) {
+  const Recipe& recipe = resolved.recipe;
+  SessionData data;
+  const fs::path given = recipe.model.tokenizer.empty() ? fs::path(recipe.model.load) : fs::path(recipe.model.tokenizer);
+  const fs::path folder = fs::is_directory(given) ? given : given.parent_path();
+  const bool needed = recipe.data.format != data::Format::kTokenIds;
+  if (!given.empty() && (needed || !recipe.model.tokenizer.empty() || !text::tokenizer_files(folder).empty())) {
+    data.tokenizer = text::open_tokenizer(given);
+    data.tokenizer_folder = folder;
+  }
+  const bool supervised = recipe.routing_supervision.weight > 0;
+  data.sets = data::open_datasets(recipe.data, {data.tokenizer.get(), resolved.model_config->vocab_size(),
+                                                supervised ? data::LabelPolicy::kRequired : data::LabelPolicy::kOptional});
+  const std::int64_t longest = data.sets.train->counts().longest_row;
+  if (longest > resolved.model_config->max_positions()) {
+    throw Error(recipe.data.path + " has a row of " + std::to_string(longest) + " tokens, more than the model's " + std::to_string(resolved.model_config->max_positions()) + " positions",
+                "shorten the rows, or use a model with more positions");
+  }
+  const std::int64_t rows = data.sets.train->size(), batch = recipe.global_batch_size();
+  data.total_steps = recipe.train.train_iters > 0 ? recipe.train.train_iters : (recipe.train.epochs * rows + batch - 1) / batch;
+  if (data.tokenizer) data.pad_id = data.tokenizer->pad_id().value_or(data.tokenizer->eos_id().value_or(0));
+  return data;
+}
+
+Session::Session(const ResolvedRecipe& r, Log& log) : resolved(r), data(open_data(r)) {
+  const Recipe& recipe = resolved.recipe;
+  const models::ModelConfig& config = *resolved.model_config;
+  log.info("data: " + data::describe(data.sets.train->counts()));
+  if (data.sets.validation) log.info("validation: " + data::describe(data.sets.validation->counts()));
+
+  const models::MoeShape moe = config.moe();
+  table = config.tensor_table();
+  auto specs = models::parameter_specs(table);
+  const auto extra = RoutingTarget::parameters(recipe.routing_supervision, data::kNumCategories, moe.num_experts);
+  specs.insert(specs.end(), extra.begin(), extra.end());
+  store = std::make_unique<nn::ParameterStore>(specs);
+  store->allocate_for_training(recipe.train.precision, frozen_by(recipe, table));
+  const auto seed = static_cast<std::uint64_t>(recipe.train.seed);
+  if (recipe.model.load.empty()) {
+    store->initialise(seed, config.init_std());
+    export_dtype = checkpoint::from_torch(nn::scalar_type(recipe.train.precision));
+  } else {
+    const checkpoint::ModelFolder folder = checkpoint::open_model_folder(recipe.model.load);
+    checkpoint::load_weights(folder, table, *store);
+    export_dtype = folder.dtype;
+  }
+  const StepConfig settings = step_config(resolved);
+  if (recipe.routing_supervision.weight > 0) {
+    const auto& labelled = data.sets.train->counts().labelled;
+    target = std::make_unique<RoutingTarget>(recipe.routing_supervision, std::vector<double>(labelled.begin(), labelled.end()), moe.num_experts, *store);
+    target->initialise(seed);
+  }
+  store->refresh_compute_copies();
+  model = config.build(*store);
+  optimizer = std::make_unique<optim::AdamW>(recipe.optimizer, *store);
+  step = std::make_unique<Step>(settings, *model, *store, *optimizer, target.get());
+  stream = std::make_unique<data::SampleStream>(*data.sets.train, seed, recipe.data.shuffle ? data::Shuffle::kOn : data::Shuffle::kOff);
+  log.info("model: " + recipe.model.architecture + ", " + std::to_string(store->num_elements()) + " parameters, " + std::to_string(store->num_trainable()) +
+           " trained, " + config::format(recipe.train.precision));
+  log_aux_loss(settings, moe, log);
+}
+
+std::vector<data::Batch> Session::micro_batches(std::int64_t number) const {
+  const std::int64_t micro = resolved.recipe.train.micro_batch_size, count = resolved.recipe.accumulation_steps();
+  const std::int64_t first = (number - 1) * micro * count;
+  std::vector<data::Batch> batches;
+  for (std::int64_t m = 0; m < count; ++m) {
+    std::vector<data::Sample> samples;
+    for (std::int64_t i = 0; i < micro; ++i) samples.push_back(stream->at(first + m * micro + i));
+    batches.push_back(data::make_batch(samples, data.pad_id));
+  }
+  return batches;
+}
+
+void Session::write_companions(const fs::path& folder) const {
+  write_file_atomic(folder / "config.json", resolved.model_config->write_hf(checkpoint::to_torch(export_dtype)).dump(2) + "\n");
+  if (data.tokenizer_folder) {
+    for (const fs::path& file : text::tokenizer_files(*data.tokenizer_folder)) write_file_atomic(folder / file.filename(), read_file(file));
+  }
+  if (const auto routing = routing_file()) eval::write_routing_file(folder, *routing);
+}
+
+std::optional<eval::RoutingFile> Session::routing_file() const {
+  if (!target) return std::nullopt;
+  const at::NoGradGuard no_grad;
+  const auto& config = resolved.recipe.routing_supervision;
+  eval::RoutingFile file{config.target, {data::kCategoryNames.begin(), data::kCategoryNames.end()},
+                         loss::supervised_layers(config, resolved.model_config->moe().num_layers), config.tokens, {}};
+  const at::Tensor preferences = at::softmax(target->log_preferences().to(at::kDouble), -1).contiguous();
+  for (std::int64_t label = 0; label < preferences.size(0); ++label) {
+    const auto* row = preferences.data_ptr<double>() + label * preferences.size(1);
+    file.preferences.emplace_back(row, row + preferences.size(1));
+  }
+  return file;
+}
+
+}  // namespace sluice::train

@@ -1,0 +1,54 @@
+// What a run trains: data, model, optimizer and objective, built from a recipe in the order in which mistakes are cheapest to find.
+#pragma once
+#include <memory>
+#include <optional>
+
+#include "sluice/base/log.h"
+#include "sluice/checkpoint/dtype.h"
+#include "sluice/checkpoint/step_folder.h"
+#include "sluice/data/dataset.h"
+#include "sluice/data/stream.h"
+#include "sluice/eval/routing_file.h"
+#include "sluice/text/tokenizer.h"
+#include "sluice/train/recipe.h"
+#include "sluice/train/step.h"
+
+namespace sluice::train {
+
+// The data side alone: cheap to open, and where most mistakes are.
+struct SessionData {
+  std::optional<fs::path> tokenizer_folder;
+  std::unique_ptr<text::Tokenizer> tokenizer;  // null where format token_ids has none
+  data::Datasets sets;
+  std::int64_t total_steps = 0;
+  std::int64_t pad_id = 0;
+};
+SessionData open_data(const ResolvedRecipe& resolved);
+
+// Members refer to each other: built in place, never moved.
+class Session {
+ public:
+  // Opens the data, then builds and fills the model (from model.load, or at random from the seed).
+  Session(const ResolvedRecipe& resolved, Log& log);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  std::vector<data::Batch> micro_batches(std::int64_t step) const;  // of optimizer step `step`, from 1
+  // How routing was supervised so far; nothing without supervision.
+  std::optional<eval::RoutingFile> routing_file() const;
+  // What a step folder or an export carries beside weights: config.json, tokenizer files, routing_supervision.json.
+  void write_companions(const fs::path& folder) const;
+
+  const ResolvedRecipe& resolved;
+  SessionData data;
+  std::vector<models::TensorSpec> table;
+  std::unique_ptr<nn::ParameterStore> store;
+  std::unique_ptr<models::Model> model;
+  std::unique_ptr<optim::AdamW> optimizer;
+  std::unique_ptr<RoutingTarget> target;  // null without routing supervision
+  std::unique_ptr<Step> step;
+  std::unique_ptr<data::SampleStream> stream;
+  checkpoint::DType export_dtype = checkpoint::DType::kF32;
+};
+
+}  // namespace sluice::train

@@ -1,0 +1,116 @@
+#include "sluice/train/state.h"
+
+#include "sluice/base/error.h"
+#include "sluice/base/json.h"
+#include "sluice/checkpoint/model_io.h"
+#include "sluice/checkpoint/sharded.h"
+
+namespace sluice::train {
+namespace {
+
+struct Stored {
+  std::string name;
+  at::Tensor tensor;  // contiguous
+};
+
+std::vector<Stored> weights_of(nn::ParameterStore& store) {
+  std::vector<Stored> out;
+  for (const nn::Parameter& p : store.all()) out.push_back({p.spec.name, checkpoint::exact_value(p)});
+  return out;
+}
+
+std::vector<Stored> moments_of(nn::ParameterStore& store, const optim::AdamW& optimizer) {
+  std::vector<Stored> out;
+  for (const nn::Parameter& p : store.all()) {
+    if (!p.trainable()) continue;
+    out.push_back({"exp_avg." + p.spec.name, optimizer.mean_of(p)});
+    out.push_back({"exp_avg_sq." + p.spec.name, optimizer.square_of(p)});
+  }
+  return out;
+}
+
+std::span<std::byte> bytes(const at::Tensor& tensor) { return {static_cast<std::byte*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())}; }
+
+void write(const fs::path& folder, const std::vector<Stored>& tensors) {
+  std::vector<checkpoint::TensorPart> parts;
+  for (const Stored& stored : tensors) {
+    const auto shape = stored.tensor.sizes().vec();
+    parts.push_back({stored.name, checkpoint::from_torch(stored.tensor.scalar_type()), shape, checkpoint::whole(shape)});
+  }
+  checkpoint::write_shard(folder, 0, parts, [&](std::size_t i) { return std::span<const std::byte>(bytes(tensors[i].tensor)); });
+}
+
+void read(const fs::path& path, const std::vector<Stored>& tensors) {
+  checkpoint::ShardedFolder folder(path);
+  Violations violations;
+  std::size_t found = 0;
+  for (const Stored& stored : tensors) {
+    const auto* info = folder.find(stored.name);
+    const auto shape = stored.tensor.sizes().vec();
+    const std::string remedy = "resume with the recipe that the run was started with: its config.yaml is in the run folder";
+    if (!info) violations.add("the checkpoint " + path.string() + " has no " + stored.name, remedy);
+    else if (info->shape != shape) violations.add(stored.name + " has shape " + checkpoint::shape_text(info->shape) + " in the checkpoint, and " + checkpoint::shape_text(shape) + " in this model", remedy);
+    found += info != nullptr;
+  }
+  if (found < folder.names().size() && violations.empty()) {
+    violations.add("the checkpoint " + path.string() + " has " + std::to_string(folder.names().size() - found) + " tensors that this run does not train",
+                   "resume with the recipe that the run was started with: its config.yaml is in the run folder");
+  }
+  violations.raise("the checkpoint does not fit the recipe");
+  for (const Stored& stored : tensors) folder.read(stored.name, bytes(stored.tensor));
+}
+
+std::uint64_t total_bytes(const std::vector<Stored>& tensors) {
+  std::uint64_t total = 0;
+  for (const Stored& stored : tensors) total += stored.tensor.nbytes();
+  return total;
+}
+
+}  // namespace
+
+fs::path save_state(const fs::path& run, const Progress& progress, nn::ParameterStore& store, const optim::AdamW& optimizer,
+                    const std::function<void(const fs::path& folder)>& extra) {
+  const auto weights = weights_of(store), moments = moments_of(store, optimizer);
+  checkpoint::StepFolderWriter writer(run, progress.step, total_bytes(weights) + total_bytes(moments));
+  write(writer.folder(), weights);
+  fs::create_directories(writer.folder() / "trainer");
+  write(writer.folder() / "trainer", moments);
+  const OrderedJson state{{"format", "sluice-trainer"},
+                          {"version", 1},
+                          {"step", progress.step},
+                          {"data_position", progress.data_position},
+                          {"seed", progress.seed},
+                          {"data_fingerprint", progress.data_fingerprint},
+                          {"optimizer_steps", optimizer.steps_done()},
+                          {"best_validation_loss", progress.best_validation_loss ? OrderedJson(*progress.best_validation_loss) : OrderedJson(nullptr)},
+                          {"best_step", progress.best_step}};
+  writer.write_file("trainer/state.json", state.dump(2) + "\n");
+  extra(writer.folder());
+  return writer.commit();
+}
+
+Progress load_state(const fs::path& step_folder, nn::ParameterStore& store, optim::AdamW& optimizer) {
+  const fs::path path = step_folder / "trainer" / "state.json";
+  if (!fs::exists(path)) throw Error(step_folder.string() + " has no trainer state", "resume from a folder that `sluice train` saved, or start from its weights: model.load=" + step_folder.string());
+  checkpoint::require_whole(step_folder, checkpoint::Verify::kSizes);
+  const at::NoGradGuard no_grad;
+  read(step_folder, weights_of(store));
+  read(step_folder / "trainer", moments_of(store, optimizer));
+  store.refresh_compute_copies();
+  const Json state = parse_json(read_file(path), path.string());
+  try {
+    Progress progress;
+    progress.step = state.at("step").get<std::int64_t>();
+    progress.data_position = state.at("data_position").get<std::int64_t>();
+    progress.seed = state.at("seed").get<std::int64_t>();
+    progress.data_fingerprint = state.at("data_fingerprint").get<std::uint32_t>();
+    optimizer.set_steps_done(state.at("optimizer_steps").get<std::int64_t>());
+    if (!state.at("best_validation_loss").is_null()) progress.best_validation_loss = state.at("best_validation_loss").get<double>();
+    progress.best_step = state.at("best_step").get<std::int64_t>();
+    return progress;
+  } catch (const nlohmann::json::exception& e) {
+    throw Error(path.string() + " is not a trainer state of this version: " + e.what(), "resume from another checkpoint");
+  }
+}
+
+}  // namespace sluice::train

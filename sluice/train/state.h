@@ -1,0 +1,34 @@
+// A training run on disk: everything that going on from a step needs, so that a resumed run's bits equal an uninterrupted one's.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include "sluice/base/file.h"
+#include "sluice/checkpoint/step_folder.h"
+#include "sluice/models/tensor_table.h"
+#include "sluice/nn/parameter.h"
+#include "sluice/optim/adamw.h"
+
+namespace sluice::train {
+
+// Where a run stands. The order of the data is a function of (seed, position), and every random number one of (seed, place): there is no
+// generator state beside it.
+struct Progress {
+  std::int64_t step = 0;           // optimizer steps done
+  std::int64_t data_position = 0;  // samples consumed since the start
+  std::int64_t seed = 0;
+  std::uint32_t data_fingerprint = 0;  // of the training rows: other data cannot go on at the same place
+  std::optional<double> best_validation_loss;
+  std::int64_t best_step = 0;
+};
+
+// Writes one step folder of `run`: parameters as native shards directly in it, moments and Progress in trainer/; then `extra` may add files
+// (config.json, tokenizer, routing_supervision.json) before it is committed. Error when the disk is too small; earlier checkpoints stay whole.
+fs::path save_state(const fs::path& run, const Progress& progress, nn::ParameterStore& store, const optim::AdamW& optimizer,
+                    const std::function<void(const fs::path& folder)>& extra);
+
+// Fills the store's masters and computing copies and the optimizer's moments from a step folder. Error that lists what does not fit.
+Progress load_state(const fs::path& step_folder, nn::ParameterStore& store, optim::AdamW& optimizer);
+
+}  // namespace sluice::train
