@@ -29,7 +29,7 @@ struct Run {
 };
 
 enum class Better { kLower, kHigher, kNeither };
-struct FigureColumn {
+struct FigureKind {
   const char* name;
   Better better;
   std::string (*format)(double);
@@ -37,17 +37,17 @@ struct FigureColumn {
 
 std::string four_decimals(double value) { return format_fixed(value, 4); }
 
-constexpr FigureColumn kFigures[] = {{"training loss", Better::kLower, four_decimals},
-                                     {"language model", Better::kLower, four_decimals},
-                                     {"best validation", Better::kLower, four_decimals},
-                                     {"perplexity", Better::kLower, format_short},
-                                     {"exact match", Better::kHigher, format_percent},
-                                     {"routing accuracy", Better::kHigher, format_percent},
-                                     {"information, nats", Better::kHigher, format_short},
-                                     {"smallest expert share", Better::kHigher, format_percent},
-                                     {"largest expert share", Better::kLower, format_percent},
-                                     {"tokens/s", Better::kHigher, format_grouped},
-                                     {"time", Better::kNeither, format_duration}};
+constexpr FigureKind kFigures[] = {{"training loss", Better::kLower, four_decimals},
+                                   {"language model", Better::kLower, four_decimals},
+                                   {"best validation", Better::kLower, four_decimals},
+                                   {"perplexity", Better::kLower, format_short},
+                                   {"exact match", Better::kHigher, format_percent},
+                                   {"routing accuracy", Better::kHigher, format_percent},
+                                   {"information, nats", Better::kHigher, format_short},
+                                   {"smallest expert share", Better::kHigher, format_percent},
+                                   {"largest expert share", Better::kLower, format_percent},
+                                   {"tokens/s", Better::kHigher, format_grouped},
+                                   {"time", Better::kNeither, format_duration}};
 
 // In the order of kFigures.
 std::vector<std::optional<double>> figures_of(const Run& run) {
@@ -112,47 +112,48 @@ std::vector<std::string> differing_settings(const std::vector<Run>& runs) {
   return out;
 }
 
-// The rows whose figure is best in a column; none where all are equal or fewer than two have it.
-std::vector<std::size_t> best_rows(const std::vector<Run>& runs, std::size_t column, Better better) {
+// The runs whose figure is best; none where all are equal or fewer than two have it.
+std::vector<std::size_t> best_runs(const std::vector<Run>& runs, std::size_t figure, Better better) {
   if (better == Better::kNeither) return {};
   std::vector<double> known;
   for (const Run& run : runs) {
-    if (run.figures[column] && std::isfinite(*run.figures[column])) known.push_back(*run.figures[column]);
+    if (run.figures[figure] && std::isfinite(*run.figures[figure])) known.push_back(*run.figures[figure]);
   }
   if (known.size() < 2) return {};
   const auto [lowest, highest] = std::minmax_element(known.begin(), known.end());
   if (*lowest == *highest) return {};
   std::vector<std::size_t> out;
-  for (std::size_t row = 0; row < runs.size(); ++row) {
-    if (runs[row].figures[column] == (better == Better::kLower ? *lowest : *highest)) out.push_back(row);
+  for (std::size_t run = 0; run < runs.size(); ++run) {
+    if (runs[run].figures[figure] == (better == Better::kLower ? *lowest : *highest)) out.push_back(run);
   }
   return out;
 }
 
+// A row a setting or figure, a column a run: sweeps have few runs and many figures.
 std::string figures_table(const std::vector<Run>& runs, const std::vector<std::string>& differing) {
-  Table table{{"run", "state"}, {Column::kText, Column::kText}, std::vector<std::vector<std::string>>(runs.size()), {}};
-  for (std::size_t row = 0; row < runs.size(); ++row) table.rows[row] = {runs[row].name, runs[row].state};
+  Table table{{""}, {Column::kText}, {{"state"}}, {}};
+  for (const Run& run : runs) {
+    table.header.push_back(run.name);
+    table.columns.push_back(Column::kNumber);
+    table.rows[0].push_back(run.state);
+  }
   for (const std::string& key : differing) {
-    table.header.push_back(key);
-    table.columns.push_back(Column::kText);
-    for (std::size_t row = 0; row < runs.size(); ++row) {
-      const auto found = runs[row].settings.find(key);
-      table.rows[row].push_back(found == runs[row].settings.end() ? "" : found->second);
+    table.rows.push_back({key});
+    for (const Run& run : runs) {
+      const auto found = run.settings.find(key);
+      table.rows.back().push_back(found == run.settings.end() ? "" : found->second);
     }
   }
-  for (std::size_t column = 0; column < std::size(kFigures); ++column) {
-    const FigureColumn& figure = kFigures[column];
-    if (std::none_of(runs.begin(), runs.end(), [&](const Run& run) { return run.figures[column].has_value(); })) continue;
-    for (const std::size_t row : best_rows(runs, column, figure.better)) table.emphasized.emplace_back(row, table.header.size());
-    table.header.push_back(figure.name);
-    table.columns.push_back(Column::kNumber);
-    for (std::size_t row = 0; row < runs.size(); ++row) {
-      table.rows[row].push_back(runs[row].figures[column] ? figure.format(*runs[row].figures[column]) : "");
-    }
+  for (std::size_t at = 0; at < std::size(kFigures); ++at) {
+    const FigureKind& figure = kFigures[at];
+    if (std::none_of(runs.begin(), runs.end(), [&](const Run& run) { return run.figures[at].has_value(); })) continue;
+    for (const std::size_t run : best_runs(runs, at, figure.better)) table.emphasized.emplace_back(table.rows.size(), run + 1);
+    table.rows.push_back({figure.name});
+    for (const Run& run : runs) table.rows.back().push_back(run.figures[at] ? figure.format(*run.figures[at]) : "");
   }
   return "<div class=\"card\">" + html_table(table) +
-         "<p class=\"soft\">Green: the best of a column. Losses include their weighted auxiliary terms; compare runs of different weights "
-         "by language model loss.</p></div>\n";
+         "<p class=\"soft\">Green: the best of a row. Losses include their weighted auxiliary terms; compare runs of different weights by "
+         "language model loss.</p></div>\n";
 }
 
 std::string overlaid(const std::vector<Run>& runs, const char* title, double Losses::*loss, Figures figures, Width width) {

@@ -43,10 +43,9 @@ RunInfo running_here() {
 }
 
 std::string name(RunState state) {
-  for (const auto& [value, text] : kStateNames) {
-    if (value == state) return text;
-  }
-  SLUICE_CHECK(false, "a run state without a name");
+  const auto* known = std::find_if(kStateNames.begin(), kStateNames.end(), [&](const auto& entry) { return entry.first == state; });
+  SLUICE_CHECK(known != kStateNames.end(), "a run state without a name");
+  return known->second;
 }
 
 void write_run_info(const fs::path& run_folder, const RunInfo& info) {

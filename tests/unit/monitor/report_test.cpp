@@ -129,7 +129,7 @@ TEST(Comparison, NamesTheSettingsThatDifferAndTheBestRun) {
   }
   write_comparison(sweep.path());
   const std::string html = read_file(sweep.path() / "comparison.html");
-  EXPECT_TRUE(contains(html, ">routing_supervision.weight</th>"));
+  EXPECT_TRUE(contains(html, ">routing_supervision.weight</td>"));
   EXPECT_FALSE(contains(html, "train.seed"));
   EXPECT_FALSE(contains(html, "output_dir"));
   EXPECT_TRUE(contains(html, "<td class=\"n best\">"));
