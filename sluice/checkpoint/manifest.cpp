@@ -7,7 +7,7 @@
 
 #include "sluice/base/crc32c.h"
 #include "sluice/base/error.h"
-#include "sluice/checkpoint/output_file.h"
+#include "sluice/checkpoint/observed_file.h"
 #include "sluice/checkpoint/safetensors_writer.h"
 #include "sluice/checkpoint/strict_json.h"
 
@@ -90,7 +90,7 @@ std::optional<std::string> manifest_fault(const fs::path& folder, Verify verify)
   try {
     manifest = parse_strict_json(read_file(path), path.string());
   } catch (const Error& e) {
-    return e.what();  // the caller decides whether a faulty checkpoint is an error
+    return e.problem();  // the caller decides whether a faulty checkpoint is an error
   }
   if (!manifest.is_object() || manifest.value("format", Json()) != kFormat || !manifest.contains("files") ||
       !manifest["files"].is_array()) {

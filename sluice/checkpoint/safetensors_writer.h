@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "sluice/checkpoint/output_file.h"
+#include "sluice/checkpoint/observed_file.h"
 #include "sluice/checkpoint/safetensors.h"
 
 namespace sluice::checkpoint {
@@ -44,7 +44,7 @@ class SafetensorsWriter {
   std::vector<TensorSpec> tensors_;
   std::map<std::string, std::string> metadata_;
   std::vector<std::uint32_t> checksums_;  // one a tensor, of the bytes so far; empty for Checksums::kNone
-  OutputFile out_;
+  ObservedFile out_;
   std::size_t current_ = 0;      // tensors complete
   std::uint64_t remaining_ = 0;  // bytes that tensors_[current_] still needs
 };

@@ -5,7 +5,7 @@
 #include <map>
 
 #include "sluice/base/error.h"
-#include "sluice/checkpoint/output_file.h"
+#include "sluice/checkpoint/observed_file.h"
 
 namespace sluice::checkpoint {
 namespace {
@@ -173,7 +173,7 @@ void prune(const fs::path& run, int keep, const std::set<std::int64_t>& kept_ste
 void clean_temporaries(const fs::path& run, WriteObserver* observer) {
   const fs::path folder = checkpoints_folder(run);
   for (const std::string& name : entry_names(run)) {
-    const bool pointer_in_writing = name.find(".tmp") != std::string::npos && name.front() != '.';  // a file of OutputFile's
+    const bool pointer_in_writing = name.find(".tmp") != std::string::npos && name.front() != '.';  // a file of ObservedFile's
     if (name.starts_with(kTemporaryPrefix) || pointer_in_writing) remove_folder_observed(folder / name, observer);
     if (!name.starts_with(kReplacedPrefix)) continue;
     const std::string original = name.substr(kReplacedPrefix.size());

@@ -15,14 +15,14 @@ Json parse_strict_json(std::string_view text, const std::string& where) {
   std::vector<std::set<std::string>> keys;  // of the objects that are open
   std::size_t depth = 0;
   const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {
-    using enum Json::parse_event_t;
-    if (event == object_start || event == array_start) {
+    using Event = Json::parse_event_t;
+    if (event == Event::object_start || event == Event::array_start) {
       if (++depth > kMaxDepth) throw Error(where + ": nested deeper than " + std::to_string(kMaxDepth) + " levels", remedy);
-      if (event == object_start) keys.emplace_back();
-    } else if (event == object_end || event == array_end) {
+      if (event == Event::object_start) keys.emplace_back();
+    } else if (event == Event::object_end || event == Event::array_end) {
       --depth;
-      if (event == object_end) keys.pop_back();
-    } else if (event == key) {
+      if (event == Event::object_end) keys.pop_back();
+    } else if (event == Event::key) {
       const auto& name = parsed.get_ref<const std::string&>();
       if (!keys.back().insert(name).second) throw Error(where + ": the key " + in_quotes(name) + " appears twice", remedy);
     }

@@ -13,12 +13,12 @@ namespace sluice::checkpoint {
 
 // Bytes go to a temporary file beside `path`; commit() syncs it and renames it over `path`. Destroyed before that, it leaves no trace.
 // A full disk or any other failure is an Error; the old file, if any, is then intact. The observer may be null.
-class OutputFile {
+class ObservedFile {
  public:
-  OutputFile(const fs::path& path, WriteObserver* observer);
-  ~OutputFile();
-  OutputFile(const OutputFile&) = delete;
-  OutputFile& operator=(const OutputFile&) = delete;
+  ObservedFile(const fs::path& path, WriteObserver* observer);
+  ~ObservedFile();
+  ObservedFile(const ObservedFile&) = delete;
+  ObservedFile& operator=(const ObservedFile&) = delete;
 
   void append(std::span<const std::byte> bytes);
   void append(std::string_view bytes);
@@ -36,7 +36,7 @@ class OutputFile {
   std::uint64_t size_bytes_ = 0;
 };
 
-// Writes a whole file as OutputFile does.
+// Writes a whole file as ObservedFile does.
 void write_whole_file(const fs::path& path, std::string_view bytes, WriteObserver* observer);
 
 // The changes to folders that writers make, told to the observer (may be null); Error instead of an exception of the standard library.

@@ -1,4 +1,4 @@
-#include "sluice/checkpoint/output_file.h"
+#include "sluice/checkpoint/observed_file.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -26,27 +26,27 @@ void throw_if(const std::error_code& failed, const std::string& what) {
 
 }  // namespace
 
-OutputFile::OutputFile(const fs::path& path, WriteObserver* observer)
+ObservedFile::ObservedFile(const fs::path& path, WriteObserver* observer)
     : path_(path), temporary_(path.string() + ".tmp" + std::to_string(getpid())), observer_(observer) {
   observe(Change::kCreate, temporary_);
   file_.emplace(temporary_, O_WRONLY | O_CREAT | O_TRUNC);
 }
 
-OutputFile::~OutputFile() {
+ObservedFile::~ObservedFile() {
   if (file_) remove_temporary();
 }
 
-void OutputFile::remove_temporary() {
+void ObservedFile::remove_temporary() {
   file_.reset();
   std::error_code ignored;  // what went wrong before is what gets reported
   fs::remove(temporary_, ignored);
 }
 
-void OutputFile::observe(Change change, const fs::path& path) const { observe_change(observer_, change, path); }
+void ObservedFile::observe(Change change, const fs::path& path) const { observe_change(observer_, change, path); }
 
-void OutputFile::append(std::span<const std::byte> bytes) { append({reinterpret_cast<const char*>(bytes.data()), bytes.size()}); }
+void ObservedFile::append(std::span<const std::byte> bytes) { append({reinterpret_cast<const char*>(bytes.data()), bytes.size()}); }
 
-void OutputFile::append(std::string_view bytes) {
+void ObservedFile::append(std::string_view bytes) {
   SLUICE_CHECK(file_.has_value(), path_.string() + " is already committed");
   if (bytes.empty()) return;
   observe(Change::kWrite, temporary_);
@@ -54,7 +54,7 @@ void OutputFile::append(std::string_view bytes) {
   size_bytes_ += bytes.size();
 }
 
-void OutputFile::overwrite_start(std::string_view bytes) {
+void ObservedFile::overwrite_start(std::string_view bytes) {
   SLUICE_CHECK(file_.has_value() && bytes.size() <= size_bytes_, "only bytes that are there can be overwritten");
   if (lseek(file_->get(), 0, SEEK_SET) != 0)
     throw Error("cannot seek in " + temporary_.string() + ": " + std::strerror(errno), "write to a regular file");
@@ -62,7 +62,7 @@ void OutputFile::overwrite_start(std::string_view bytes) {
   file_->write_all(bytes);
 }
 
-void OutputFile::commit() {
+void ObservedFile::commit() {
   SLUICE_CHECK(file_.has_value(), path_.string() + " is already committed");
   observe(Change::kSync, temporary_);
   file_->sync();
@@ -72,7 +72,7 @@ void OutputFile::commit() {
 }
 
 void write_whole_file(const fs::path& path, std::string_view bytes, WriteObserver* observer) {
-  OutputFile out(path, observer);
+  ObservedFile out(path, observer);
   out.append(bytes);
   out.commit();
 }
