@@ -14,6 +14,9 @@ constexpr std::size_t kBufferBytes = 1 << 20;
 
 OutputFile::OutputFile(const fs::path& path) : path_(path), temporary_(path.string() + ".tmp" + std::to_string(getpid())) {
   if (fs::is_directory(path)) throw Error(path.string() + " is a folder, not a file", "give the path of a file to write");
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  if (!fs::is_directory(folder))
+    throw Error("cannot write " + path.string() + ": there is no folder " + folder.string(), "make the folder first");
   file_ = std::make_unique<FileDescriptor>(temporary_, O_WRONLY | O_CREAT | O_TRUNC);
   buffer_.reserve(kBufferBytes);
 }
