@@ -1,0 +1,67 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "sluice/optim/adamw.h"
+
+namespace sluice::optim {
+namespace {
+
+TEST(Schedule, WarmsUpToThePeakAndFallsToTheFloor) {
+  const ScheduleShape cosine{Schedule::kCosine, 1.0, 0.1, 10, 110};
+  EXPECT_DOUBLE_EQ(learning_rate(cosine, 1), 0.1);
+  EXPECT_DOUBLE_EQ(learning_rate(cosine, 10), 1.0);
+  EXPECT_DOUBLE_EQ(learning_rate(cosine, 11), 1.0);
+  EXPECT_NEAR(learning_rate(cosine, 61), 0.55, 1e-12);
+  EXPECT_NEAR(learning_rate(cosine, 111), 0.1, 1e-12);
+  const ScheduleShape linear{Schedule::kLinear, 1.0, 0.0, 0, 100};
+  EXPECT_NEAR(learning_rate(linear, 51), 0.5, 1e-12);
+  const ScheduleShape wsd{Schedule::kWsd, 1.0, 0.0, 0, 100, 0.2};
+  EXPECT_DOUBLE_EQ(learning_rate(wsd, 80), 1.0);
+  EXPECT_NEAR(learning_rate(wsd, 91), 0.5, 1e-12);
+  EXPECT_DOUBLE_EQ(learning_rate({Schedule::kConstant, 0.3, 0.0, 0, 5}, 5), 0.3);
+}
+
+// torch.optim.AdamW's formula in float64, with norms left out of the decay, and clipping first.
+TEST(AdamW, EqualsTheFormulaOverSeveralClippedSteps) {
+  nn::ParameterStore store({{"w", {5, 7}}, {"norm", {7}, nn::Init::kOnes, nn::Keep::kFloat32, nn::Decay::kNo}});
+  store.allocate_for_training(nn::Precision::kBfloat16, [](const std::string&) { return false; });
+  store.initialise(1, 0.5);
+  OptimizerConfig config;
+  config.weight_decay = 0.1;
+  config.clip_grad = 0.5;
+  AdamW optimizer(config, store);
+  struct Reference {
+    at::Tensor p, m, v;
+    double decay;
+  };
+  std::vector<Reference> references;
+  for (nn::Parameter& p : store.all()) {
+    const at::Tensor start = p.master.to(at::kDouble);
+    references.push_back({start, at::zeros_like(start), at::zeros_like(start), p.spec.name == "w" ? 0.1 : 0.0});
+  }
+  at::manual_seed(3);
+  for (int step = 1; step <= 4; ++step) {
+    double squares = 0;
+    for (nn::Parameter& p : store.all()) {
+      p.grad.copy_(at::randn(p.grad.sizes()));
+      squares += p.grad.to(at::kDouble).square().sum().item<double>();
+    }
+    const double norm = optimizer.grad_norm(), scale = std::min(1.0, 0.5 / (norm + 1e-6));
+    EXPECT_NEAR(norm, std::sqrt(squares), 1e-9);
+    optimizer.step(1e-2, norm);
+    for (std::size_t i = 0; i < references.size(); ++i) {
+      Reference& r = references[i];
+      const at::Tensor g = store.all()[i].grad.to(at::kDouble) * scale;
+      r.p = r.p * (1 - 1e-2 * r.decay);
+      r.m = 0.9 * r.m + 0.1 * g;
+      r.v = 0.999 * r.v + 0.001 * g * g;
+      r.p = r.p - 1e-2 / (1 - std::pow(0.9, step)) * r.m / (r.v.sqrt() / std::sqrt(1 - std::pow(0.999, step)) + 1e-8);
+      EXPECT_LT((store.all()[i].master.to(at::kDouble) - r.p).abs().max().item<double>(), 2e-6);
+    }
+  }
+  EXPECT_TRUE(at::equal(store.at("w").value.detach(), store.at("w").master.to(at::kBFloat16)));
+}
+
+}  // namespace
+}  // namespace sluice::optim
