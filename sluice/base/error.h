@@ -32,6 +32,7 @@ class Violations {
  public:
   void add(const std::string& what, const std::string& remedy) { items_.push_back({what, remedy}); }
   void add(const Error& error) { add(error.problem(), error.remedy()); }
+  void add_all(const Violations& others) { items_.insert(items_.end(), others.items_.begin(), others.items_.end()); }
   bool empty() const { return items_.empty(); }
   void raise(const std::string& heading) const;
 

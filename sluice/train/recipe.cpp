@@ -27,9 +27,11 @@ std::shared_ptr<models::ModelConfig> from_scratch(const ModelSection& section, s
     return nullptr;
   }
   for (config::Setting& size : sizes) size.key = size.key.substr(std::string("model.").size());
-  config->apply(sizes, violations);
-  config->check(violations);
-  return config;
+  Violations own;
+  config->apply(sizes, own);
+  config->check(own);
+  violations.add_all(own);
+  return own.empty() ? config : nullptr;  // rules that need its sizes would only repeat what is wrong with them
 }
 
 std::vector<std::string> lines(const std::string& text) {

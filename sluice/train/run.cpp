@@ -17,6 +17,7 @@
 #include "sluice/monitor/report.h"
 #include "sluice/monitor/run_info.h"
 #include "sluice/monitor/summary.h"
+#include "sluice/train/samples.h"
 #include "sluice/train/session.h"
 #include "sluice/train/state.h"
 #include "sluice/base/version.h"
@@ -264,6 +265,7 @@ class Run {
       summary.evaluation = evaluate(questions ? recipe_.log.exact_match_samples : 0);
     }
     monitor::write_summary(output_, summary);
+    write_sample_answers(*session_, output_);
     if (recipe_.checkpoint.export_hf) {
       checkpoint::export_hf(output_ / "hf", *session_->resolved.model_config, session_->table, *session_->store, session_->export_dtype, std::nullopt);
       session_->write_companions(output_ / "hf");

@@ -77,9 +77,11 @@ void MixtralConfig::apply(const std::vector<config::Setting>& settings, Violatio
 std::string MixtralConfig::to_yaml() const { return config::to_yaml(*this); }
 
 void MixtralConfig::check(Violations& violations) const {
+  constexpr std::int64_t kLargest = 1 << 22;  // above any real model, and small enough that no product below overflows
   const auto positive = [&](const char* name, std::int64_t value) {
-    if (value < 1) violations.add("model." + std::string(name) + " = " + std::to_string(value) + " is not a size", "give a whole number of at least 1");
-    return value >= 1;
+    const bool fits = value >= 1 && value <= kLargest;
+    if (!fits) violations.add("model." + std::string(name) + " = " + std::to_string(value) + " is not a size", "give a whole number from 1 to " + std::to_string(kLargest));
+    return fits;
   };
   bool sizes = true;
   for (const auto& [name, value] : {std::pair{"vocab_size", vocab_size_}, {"hidden_size", hidden_size}, {"intermediate_size", intermediate_size},
@@ -89,6 +91,11 @@ void MixtralConfig::check(Violations& violations) const {
     sizes = positive(name, value) && sizes;
   }
   if (!sizes) return;
+  const double parameters = static_cast<double>(num_hidden_layers) * static_cast<double>(num_local_experts) * 3.0 * static_cast<double>(hidden_size) * static_cast<double>(intermediate_size);
+  if (parameters > 1e14) {
+    violations.add("model.* sizes ask for " + config::format(parameters) + " parameters in the experts alone", "use smaller sizes");
+    return;
+  }
   if (!head_dim && hidden_size % num_attention_heads != 0) {
     violations.add("model.hidden_size = " + std::to_string(hidden_size) + " is not a multiple of num_attention_heads = " + std::to_string(num_attention_heads),
                    "change one of them, or give model.head_dim");

@@ -1,0 +1,65 @@
+#include "sluice/eval/evaluate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "sluice/base/error.h"
+#include "sluice/eval/exact_match.h"
+#include "sluice/eval/routing_figures.h"
+#include "sluice/loss/cross_entropy.h"
+#include "sluice/loss/objective.h"
+#include "sluice/parallel/apply.h"
+
+namespace sluice::eval {
+namespace {
+
+data::Batch batch_of(const data::Dataset& dataset, std::int64_t begin, std::int64_t end) {
+  std::vector<data::Sample> samples;
+  for (std::int64_t row = begin; row < end; ++row) samples.push_back(dataset.at(row));
+  return data::make_batch(samples, /*pad_id=*/0);
+}
+
+void require_fits(const generate::Runnable& runnable, const data::Dataset& dataset, const EvaluateOptions& options) {
+  SLUICE_CHECK(options.batch_size > 0, "rows run at least one at a time");
+  if (dataset.counts().longest_row > runnable.config.max_positions()) {
+    throw Error("the longest row of " + dataset.path().string() + " has " + std::to_string(dataset.counts().longest_row) +
+                    " tokens, and the model has " + std::to_string(runnable.config.max_positions()) +
+                    " positions (max_position_embeddings)",
+                "cut the rows, for example with a smaller seq_length");
+  }
+  if (options.supervision) options.supervision->require_fits(runnable.config.moe(), kRoutingFileName);
+}
+
+}  // namespace
+
+monitor::Evaluation evaluate(const generate::Runnable& runnable, const data::Dataset& dataset, const EvaluateOptions& options) {
+  require_fits(runnable, dataset, options);
+  const at::NoGradGuard no_grad;
+  const models::MoeShape moe = runnable.config.moe();
+  RoutingCollector routing(moe, options.supervision);
+  double loss_sum = 0, targets = 0;
+  for (std::int64_t begin = 0; begin < dataset.size(); begin += options.batch_size) {
+    const std::int64_t end = std::min(dataset.size(), begin + options.batch_size);
+    const data::Batch batch = batch_of(dataset, begin, end);
+    const loss::BatchTensors tensors = loss::to_tensors(batch, loss::Tokens::kAll);
+    const nn::ForwardContext context{tensors.shape, nn::local_seams(), nn::Mode::kInference, options.expert_capacity_factor};
+    const parallel::Pass pass = parallel::forward(runnable.model, tensors.ids, context, parallel::Recompute::kNone);
+    if (batch.target_tokens > 0) loss_sum += loss::cross_entropy(pass.hidden, runnable.model.head(), tensors.labels, 1.0).item<double>();
+    targets += static_cast<double>(batch.target_tokens);
+    if (moe.num_layers > 0) routing.add(pass.routers, batch);
+    if (options.on_progress) options.on_progress(end);
+  }
+  monitor::Evaluation out;
+  out.lm_loss = loss_sum / targets;
+  out.perplexity = std::exp(*out.lm_loss);
+  if (moe.num_layers > 0) out.routing = routing.figures();
+  if (options.exact_match_rows > 0) {
+    SLUICE_CHECK(options.tokenizer, "exact match needs a tokenizer");
+    out.exact_match =
+        exact_match(runnable, dataset, *options.tokenizer, {options.exact_match_rows, options.batch_size, options.max_target_length});
+  }
+  return out;
+}
+
+}  // namespace sluice::eval

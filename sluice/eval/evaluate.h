@@ -1,0 +1,32 @@
+// A model against a data set: loss, perplexity, routing, exact match.
+#pragma once
+#include <cstdint>
+#include <functional>
+
+#include "sluice/data/dataset.h"
+#include "sluice/eval/routing_file.h"
+#include "sluice/generate/loaded_model.h"
+#include "sluice/monitor/evaluation.h"
+#include "sluice/text/tokenizer.h"
+
+namespace sluice::eval {
+
+struct EvaluateOptions {
+  std::int64_t batch_size = 8;               // rows that run at once; changes nothing but speed, as long as no assignment is dropped
+  double expert_capacity_factor = 0;         // as in training; 0 = dropless
+  const RoutingFile* supervision = nullptr;  // what labels prefer; without it routing accuracy and KL are absent
+  // Exact match over the first so many rows of a qa data set, by `tokenizer`; 0 = not measured.
+  std::int64_t exact_match_rows = 0;
+  const text::Tokenizer* tokenizer = nullptr;
+  std::int64_t max_target_length = 32;                 // most tokens of an answer
+  std::function<void(std::int64_t rows)> on_progress;  // after each batch of the loss: rows done; may be empty
+};
+
+//   lm_loss     mean over all trained tokens of the set of -log p(token), nats
+//   perplexity  exp(lm_loss)
+//   routing     of a model with mixture layers: RoutingCollector
+// Runs forwards alone, in the precision the weights are held in; leaves gradients as they are. Error when a row is longer than the
+// model's positions, or `supervision` is of another model.
+monitor::Evaluation evaluate(const generate::Runnable& runnable, const data::Dataset& dataset, const EvaluateOptions& options);
+
+}  // namespace sluice::eval

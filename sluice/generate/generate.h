@@ -1,0 +1,29 @@
+// Continues prompts token by token, with a cache of keys and values.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "sluice/generate/loaded_model.h"
+#include "sluice/generate/sampling.h"
+
+namespace sluice::generate {
+
+struct GenerateOptions {
+  std::int64_t max_tokens = 64;  // most new tokens of a prompt
+  Sampling sampling;
+  std::uint64_t seed = 0;
+  std::uint64_t first_index = 0;       // of the first prompt; prompt i draws from Rng(seed, first_index + i), whatever runs beside it
+  std::vector<std::int32_t> stop_ids;  // tokens that end a text; empty = only max_tokens does
+};
+
+// Called with each new token as it is known: the prompt's place among `prompts`, and the id.
+using OnToken = std::function<void(std::size_t prompt, std::int32_t id)>;
+
+// The new ids of each prompt; the stop id that ended a text is its last. Prompts have one length and run side by side: one pass over
+// all of their tokens, then one token each at a time, with only the last position going through the head. No gradients.
+// Error when a prompt is empty, has an id outside the vocabulary, or has more tokens, with max_tokens, than the model has positions.
+std::vector<std::vector<std::int32_t>> generate(const Runnable& runnable, const std::vector<std::vector<std::int32_t>>& prompts,
+                                                const GenerateOptions& options, const OnToken& on_token = {});
+
+}  // namespace sluice::generate

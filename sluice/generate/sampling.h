@@ -1,0 +1,23 @@
+// Choosing the next token from its logits.
+#pragma once
+#include <cstdint>
+#include <span>
+
+#include "sluice/base/error.h"
+#include "sluice/base/rng.h"
+
+namespace sluice::generate {
+
+struct Sampling {
+  double temperature = 0;  // divides the logits; 0 = greedy: always the likeliest token
+  std::int64_t top_k = 0;  // only the k likeliest tokens; 0 = all
+  double top_p = 1;        // only the likeliest tokens that together reach this probability (nucleus, arXiv:1904.09751); 1 = all
+
+  void check(Violations& violations) const;
+};
+
+// A token of `logits` [vocab]: temperature first, then top_k, then top_p of what is left, as HF orders them. Of equal logits the lower
+// id comes first. Takes one number of `rng` unless greedy. Error when a logit is not a number or the largest is not finite.
+std::int32_t choose(std::span<const float> logits, const Sampling& sampling, Rng& rng);
+
+}  // namespace sluice::generate
