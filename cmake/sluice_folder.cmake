@@ -13,6 +13,10 @@ endfunction()
 # One precompiled header for all that use libtorch: without it each file costs four times as long to compile.
 function(sluice_torch target)
   target_link_libraries(${target} PUBLIC sluice_libtorch)
+  if(CMAKE_DISABLE_PRECOMPILE_HEADERS)  # clang-tidy cannot read g++'s; the same header is then an ordinary one
+    target_compile_options(${target} PRIVATE -include ${CMAKE_SOURCE_DIR}/cmake/torch_pch.h)
+    return()
+  endif()
   if(NOT TARGET sluice_torch_pch)
     file(WRITE ${CMAKE_BINARY_DIR}/torch_pch.cpp "")
     add_library(sluice_torch_pch OBJECT ${CMAKE_BINARY_DIR}/torch_pch.cpp)

@@ -151,10 +151,13 @@ int run_train(const Arguments& arguments, Log& log) {
   config::resolve_aliases(recipe, train::aliases());
   config::resolve_aliases(given.overrides, train::aliases());
 
-  const std::vector<Variant> variants = variants_of(given.overrides);
+  std::vector<Variant> variants = variants_of(given.overrides);
   if (variants.size() == 1) {
     run_one(resolve(recipe, variants[0]), given, log);
     return 0;
+  }
+  for (Variant& variant : variants) {
+    for (config::Setting& setting : variant.overrides) setting.where = "sweep";  // what one variant makes idle (weight=0, say) is no mistake
   }
   std::vector<train::ResolvedRecipe> resolved;  // all of them before the first starts: a mistake in the last would cost hours
   for (const Variant& variant : variants) {

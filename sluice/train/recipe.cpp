@@ -79,7 +79,7 @@ ResolvedRecipe resolve(std::vector<config::Setting> settings) {
   const ModelSection& model = resolved.recipe.model;
   resolved.model_config = model.load.empty() ? from_scratch(model, sizes, violations) : from_folder(model, sizes, violations);
   resolved.recipe.data = resolved.recipe.data.with_defaults();
-  check_rules(resolved.recipe, resolved.model_config.get(), violations, resolved.notes);
+  check_rules(resolved.recipe, resolved.model_config.get(), settings, violations, resolved.notes);
   violations.raise("the recipe");
   return resolved;
 }

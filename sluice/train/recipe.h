@@ -153,7 +153,9 @@ struct Flag {
 };
 const std::vector<Flag>& flags();
 
-// The rules across settings. `config` is null when the model's config could not be had.
-void check_rules(const Recipe& recipe, const models::ModelConfig* config, Violations& violations, std::vector<std::string>& notes);
+// The rules across settings. `config` is null when the model's config could not be had; `settings` are those that were given, for what
+// has no effect.
+void check_rules(const Recipe& recipe, const models::ModelConfig* config, const std::vector<config::Setting>& settings, Violations& violations,
+                 std::vector<std::string>& notes);
 
 }  // namespace sluice::train

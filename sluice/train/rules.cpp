@@ -37,9 +37,6 @@ void length_of_training(const Check& check) {
   check.at_least("train.train_iters", train.train_iters, 0);
   check.at_least("train.epochs", train.epochs, 0);
   if (train.train_iters == 0 && train.epochs == 0) check.violations.add("neither train.train_iters nor train.epochs is set", "set one, for example train.epochs=2");
-  if (train.train_iters > 0 && train.epochs > 0) {
-    check.notes.push_back("train.train_iters = " + format(train.train_iters) + " decides the length; train.epochs = " + format(train.epochs) + " has no effect");
-  }
 }
 
 void batch_sizes(const Check& check) {
@@ -140,7 +137,6 @@ void mixture(const Check& check) {
   if (r.moe.expert_bias_update_rate != 0) {
     check.violations.add("moe.expert_bias_update_rate = " + format(r.moe.expert_bias_update_rate) + ", but this architecture has no routing bias", "set it to 0");
   }
-  if (check.model && check.model->moe().num_experts == 0) check.notes.push_back("the model is dense: the moe section has no effect");
 }
 
 void supervision(const Check& check) {
@@ -159,12 +155,59 @@ void supervision(const Check& check) {
   }
 }
 
+// Settings that other settings make idle.
+struct Idle {
+  std::string key;  // a setting, or a section with its dot
+  std::function<bool(const Recipe&, const models::ModelConfig*)> when;
+  std::string because;
+};
+
+const std::vector<Idle>& idle_settings() {
+  using models::ModelConfig;
+  const auto unsupervised = [](const Recipe& r, const ModelConfig*) { return r.routing_supervision.weight == 0; };
+  const auto not_questions = [](const Recipe& r, const ModelConfig*) { return r.data.format != data::Format::kQa; };
+  const std::string no_weight = "routing_supervision.weight is 0";
+  static const std::vector<Idle> all{
+      {"routing_supervision.target", unsupervised, no_weight},
+      {"routing_supervision.temperature", unsupervised, no_weight},
+      {"routing_supervision.smoothing", unsupervised, no_weight},
+      {"routing_supervision.layers", unsupervised, no_weight},
+      {"routing_supervision.aggregate", unsupervised, no_weight},
+      {"routing_supervision.tokens", unsupervised, no_weight},
+      {"routing_supervision.smoothing", [](const Recipe& r, const ModelConfig*) { return r.routing_supervision.target == loss::Target::kLearned; }, "the learned target has none"},
+      {"optimizer.warmup_fraction", [](const Recipe& r, const ModelConfig*) { return r.optimizer.warmup_iters.has_value(); }, "optimizer.warmup_iters decides"},
+      {"optimizer.decay_fraction", [](const Recipe& r, const ModelConfig*) { return r.optimizer.schedule != optim::Schedule::kWsd; }, "only the wsd schedule has it"},
+      {"optimizer.min_lr", [](const Recipe& r, const ModelConfig*) { return r.optimizer.schedule == optim::Schedule::kConstant; }, "the schedule is constant"},
+      {"train.epochs", [](const Recipe& r, const ModelConfig*) { return r.train.train_iters > 0 && r.train.epochs > 0; }, "train.train_iters decides"},
+      {"data.max_target_length", not_questions, "only format qa has answers"},
+      {"data.seq_length", [](const Recipe& r, const ModelConfig*) { return r.data.format == data::Format::kTokenIds; }, "rows of format token_ids are used whole"},
+      {"moe.aux_loss_scope", [](const Recipe& r, const ModelConfig*) { return r.moe.aux_loss == loss::AuxLoss::kPerSequence; }, "per_sequence does not depend on it"},
+      {"moe.", [](const Recipe&, const ModelConfig* model) { return model && model->moe().num_experts == 0; }, "the model is dense"},
+  };
+  return all;
+}
+
+// A setting without effect: an error where someone has just typed it, a note where a recipe has it.
+void report_idle(const Check& check, const std::vector<config::Setting>& settings) {
+  for (const config::Setting& setting : settings) {
+    for (const Idle& idle : idle_settings()) {
+      const bool meant = idle.key.ends_with(".") ? setting.key.starts_with(idle.key) : setting.key == idle.key;
+      if (!meant || !idle.when(check.recipe, check.model)) continue;
+      if (setting.where == "command line") check.violations.add(setting.key + " has no effect: " + idle.because, "leave it out, or change what makes it idle");
+      else check.notes.push_back(setting.where + ": " + setting.key + " has no effect: " + idle.because);
+    }
+  }
+}
+
 }  // namespace
 
-void check_rules(const Recipe& recipe, const models::ModelConfig* config, Violations& violations, std::vector<std::string>& notes) {
+void check_rules(const Recipe& recipe, const models::ModelConfig* config, const std::vector<config::Setting>& settings, Violations& violations,
+                 std::vector<std::string>& notes) {
   static const std::vector<std::function<void(const Check&)>> rules{length_of_training, batch_sizes,    optimizer, intervals,
                                                                     one_process,        data_and_model, memory,    mixture,   supervision};
-  for (const auto& rule : rules) rule({recipe, config, violations, notes});
+  const Check check{recipe, config, violations, notes};
+  for (const auto& rule : rules) rule(check);
+  report_idle(check, settings);
 }
 
 }  // namespace sluice::train
