@@ -34,7 +34,7 @@ std::vector<std::string> words_of(const CLI::App& app, const Arguments& argument
     const CLI::Option* option = app.get_option_no_throw(name);
     if (!option) throw Error("unknown flag " + name, "did you mean " + nearest(name, names) + "? " + help + " lists all");
     words.push_back(name);
-    if (option == app.get_help_ptr() || option->get_type_size() == 0) {
+    if (option->get_items_expected_max() == 0) {
       if (equals != std::string::npos) throw Error(name + " takes no value", "write " + name + " alone");
     } else if (equals != std::string::npos) {
       words.push_back(word.substr(equals + 1));

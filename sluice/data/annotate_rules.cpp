@@ -78,6 +78,10 @@ const std::vector<Rule>& rules() {
         "wanted/needed/decided/trying to",
         "because",
         "he/she/they/i was/were/had/did/wanted/needed"}},
+      // The supervised-routing script's own table: how many and what percentage count, compare and between relate, why and what causes explain.
+      {"quantity", "numerical_reasoning", 0, {"how many", "how much", "what percent/percentage/fraction"}},
+      {"relation", "multi_hop_reasoning", 0, {"compare/compared", "^between", "difference between"}},
+      {"cause", "commonsense_reasoning", 0, {"^why", "how come", "what causes/cause/caused"}},
       {"plain_question",
        "factual_lookup",
        0,

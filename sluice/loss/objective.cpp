@@ -33,13 +33,14 @@ at::Tensor supervised_labels(const data::Batch& batch, Tokens which) {
 BatchTensors to_tensors(const data::Batch& batch, Tokens supervised) {
   const auto copy = [](const std::vector<std::int64_t>& values) { return at::tensor(values, at::kLong); };
   BatchTensors out;
-  out.shape = {batch.rows, batch.seq, {}};
+  out.shape = {batch.rows, batch.seq, {}, {}};
   out.ids = copy(batch.ids);
   out.labels = shift_labels(copy(batch.labels).view({batch.rows, batch.seq}));
   out.target_tokens = static_cast<double>(batch.target_tokens);
   out.real_tokens = static_cast<double>(batch.real_tokens);
   if (batch.real_tokens < batch.rows * batch.seq) {
     out.real = at::from_blob(const_cast<std::uint8_t*>(batch.real.data()), {batch.rows * batch.seq}, at::kByte).to(at::kFloat);
+    out.shape.real = out.real;
     if (!padded_right(batch)) out.shape.key_mask = out.real.view({batch.rows, batch.seq}) > 0;
   }
   out.expert_label = supervised_labels(batch, supervised);

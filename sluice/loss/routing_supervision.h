@@ -13,8 +13,9 @@
 namespace sluice::loss {
 
 // What the preferences of a label are (docs/decisions/supervised-routing.md).
-//   balanced  fixed: the experts' mass is shared out among the labels in proportion to how often each label occurs, so that labels keep
-//             apart and, whatever their shares, the expected load of every expert is the same. It cannot collapse: nothing in it is learned.
+//   balanced  fixed: the experts' mass is shared out among the labels in proportion to how many rows each label has, so that labels keep
+//             apart and, whatever their shares, every expert gets the same preference over all rows. It cannot collapse: nothing in it is
+//             learned.
 //   learned   a label embedding with weight [experts, labels] (Xavier) and bias (0.1), trained with the model: the original's form, in
 //             which all labels falling together is an optimum.
 enum class Target { kBalanced, kLearned };

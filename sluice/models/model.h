@@ -63,6 +63,8 @@ class ModelConfig {
   virtual OrderedJson write_hf(at::ScalarType dtype) const = 0;            // both styles
   virtual void apply(const std::vector<config::Setting>& settings, Violations& violations) = 0;
   virtual std::string to_yaml() const = 0;
+  // The tokenizer's special tokens, for those that are not set: an export must say where a text ends.
+  virtual void set_missing_token_ids(std::optional<std::int64_t> bos, std::optional<std::int64_t> eos, std::optional<std::int64_t> pad) = 0;
   virtual void check(Violations& violations) const = 0;
   virtual std::vector<TensorSpec> tensor_table() const = 0;
   // The store holds the table's parameters and outlives the model.

@@ -27,7 +27,7 @@ Heads<T> heads(const at::Tensor& tensor, const SequenceShape& shape) {
 struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, std::int64_t rows,
                             std::int64_t seq) {
-    const SequenceShape shape{rows, seq, {}};
+    const SequenceShape shape{rows, seq, {}, {}};
     at::Tensor out = at::empty_like(query), lse = at::empty({rows, query.size(1), seq}, query.options().dtype(at::kFloat));
     kernels::cpu::attention_forward(kernel_shape(query, key, shape), heads<const Bf16>(query, shape), heads<const Bf16>(key, shape),
                                     heads<const Bf16>(value, shape), heads<Bf16>(out, shape), raw_float(lse), workspace());
@@ -39,7 +39,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const auto saved = context->get_saved_variables();
-    const SequenceShape shape{context->saved_data["rows"].toInt(), context->saved_data["seq"].toInt(), {}};
+    const SequenceShape shape{context->saved_data["rows"].toInt(), context->saved_data["seq"].toInt(), {}, {}};
     const at::Tensor d_out = gradients[0].contiguous();
     at::Tensor dq = at::empty_like(saved[0]), dk = at::empty_like(saved[1]), dv = at::empty_like(saved[2]);
     kernels::cpu::attention_backward(kernel_shape(saved[0], saved[1], shape),

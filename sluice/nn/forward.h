@@ -17,6 +17,7 @@ struct SequenceShape {
   std::int64_t rows = 0, seq = 0;
   // Bool [rows, seq], true = real; undefined when padding, if any, stands at the right, where causal attention never sees it.
   at::Tensor key_mask;
+  at::Tensor real;  // [tokens], float32, 1 = real, 0 = padding; undefined when all are real
   std::int64_t tokens() const { return rows * seq; }
 };
 

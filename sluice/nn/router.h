@@ -29,7 +29,9 @@ at::Tensor router_logits(const at::Tensor& hidden, const Parameter& gate);
 Routing route_softmax_top_k_normalised(const at::Tensor& logits, std::int64_t top_k);
 
 // Drops what an expert gets beyond ceil(factor * tokens * top_k / experts), the assignments of least probability first
-// (Megatron's moe_token_drop_policy probs); a dropped assignment has expert -1 and weight 0.
-void drop_beyond_capacity(Routing& routing, std::int64_t num_experts, double factor);
+// (Megatron's moe_token_drop_policy probs); a dropped assignment has expert -1 and weight 0. Padding is not counted and takes no place:
+// all of its assignments are dropped.
+//   real  [tokens], float32, 1 = real, 0 = padding; undefined when all are real
+void drop_beyond_capacity(Routing& routing, const at::Tensor& real, std::int64_t num_experts, double factor);
 
 }  // namespace sluice::nn

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <iostream>
+#include <limits>
 #include <set>
 
 #include "sluice/base/error.h"
@@ -215,7 +216,8 @@ class Run {
   void validate() {
     display_->set_status("validating");
     const double loss = *evaluate(0).lm_loss;
-    current_.validation = monitor::Losses{loss, loss, 0, 0, 0};
+    constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
+    current_.validation = monitor::Losses{loss, loss, kNotMeasured, kNotMeasured, kNotMeasured};
     display_->set_status("");
     if (progress_.best_validation_loss && loss >= *progress_.best_validation_loss) return;
     progress_.best_validation_loss = loss;

@@ -80,6 +80,9 @@ Session::Session(const ResolvedRecipe& r, Log& log) : resolved(r), data(open_dat
   log.info("data: " + data::describe(data.sets.train->counts()));
   if (data.sets.validation) log.info("validation: " + data::describe(data.sets.validation->counts()));
 
+  if (recipe.model.load.empty() && data.tokenizer) {
+    resolved.model_config->set_missing_token_ids(data.tokenizer->bos_id(), data.tokenizer->eos_id(), data.tokenizer->pad_id());
+  }
   const models::MoeShape moe = config.moe();
   table = config.tensor_table();
   auto specs = models::parameter_specs(table);

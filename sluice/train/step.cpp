@@ -23,7 +23,8 @@ StepResult Step::gradients(const std::vector<data::Batch>& micro_batches) {
     denominators.add(batches.back());
   }
   loss::GlobalFrequencies frequencies;
-  if (config_.objective.aux_scope == loss::AuxScope::kGlobalBatch && config_.objective.aux_coef != 0) {
+  const bool pooled = config_.objective.aux_loss != loss::AuxLoss::kPerSequence;  // a sequence is never cut: nothing to count beforehand
+  if (pooled && config_.objective.aux_scope == loss::AuxScope::kGlobalBatch && config_.objective.aux_coef != 0) {
     frequencies = count_choices(batches, denominators.real_tokens);
     if (frequencies.frequency.defined()) denominators.frequencies = &frequencies;
   }

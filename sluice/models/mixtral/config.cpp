@@ -76,6 +76,12 @@ void MixtralConfig::apply(const std::vector<config::Setting>& settings, Violatio
 
 std::string MixtralConfig::to_yaml() const { return config::to_yaml(*this); }
 
+void MixtralConfig::set_missing_token_ids(std::optional<std::int64_t> bos, std::optional<std::int64_t> eos, std::optional<std::int64_t> pad) {
+  if (!bos_token_id) bos_token_id = bos;
+  if (!eos_token_id) eos_token_id = eos;
+  if (!pad_token_id) pad_token_id = pad;
+}
+
 void MixtralConfig::check(Violations& violations) const {
   constexpr std::int64_t kLargest = 1 << 22;  // above any real model, and small enough that no product below overflows
   const auto positive = [&](const char* name, std::int64_t value) {

@@ -45,6 +45,7 @@ class MixtralConfig final : public ModelConfig {
   OrderedJson write_hf(at::ScalarType dtype) const override;
   void apply(const std::vector<config::Setting>& settings, Violations& violations) override;
   std::string to_yaml() const override;
+  void set_missing_token_ids(std::optional<std::int64_t> bos, std::optional<std::int64_t> eos, std::optional<std::int64_t> pad) override;
   void check(Violations& violations) const override;
   std::vector<TensorSpec> tensor_table() const override;
   std::unique_ptr<Model> build(nn::ParameterStore& store) const override;

@@ -25,7 +25,7 @@ class MixtralBlock final : public Block {
     const at::Tensor logits = nn::router_logits(normed, gate_);
     nn::Routing routing = nn::route_softmax_top_k_normalised(logits, config_.num_experts_per_tok);
     const at::Tensor chosen = routing.experts;
-    if (context.expert_capacity_factor > 0) nn::drop_beyond_capacity(routing, config_.num_local_experts, context.expert_capacity_factor);
+    if (context.expert_capacity_factor > 0) nn::drop_beyond_capacity(routing, context.shape.real, config_.num_local_experts, context.expert_capacity_factor);
     const at::Tensor mixed = context.seams.tensor.leave(context.seams.dispatcher.forward(normed, routing, experts_));
     return {after_attention + mixed, nn::RouterRecord{logits, chosen, routing.experts}};
   }

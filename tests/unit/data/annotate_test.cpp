@@ -117,6 +117,11 @@ TEST(Rules, LabelPlainExamplesOfEachCategory) {
   EXPECT_EQ(category_by_rules("Who is the mother of the director of film Polish-Russian War?"), 2);
   EXPECT_EQ(category_by_rules("Why do people carry an umbrella?"), 3);
   EXPECT_EQ(category_by_rules("What would you do if it started to rain?"), 3);
+  // The examples of the supervised-routing script's documentation.
+  EXPECT_EQ(category_by_rules("what is the capital of france"), 0);
+  EXPECT_EQ(category_by_rules("how many states in usa"), 1);
+  EXPECT_EQ(category_by_rules("who has more oscars meryl or katharine"), 2);
+  EXPECT_EQ(category_by_rules("why do we have seasons"), 3);
 }
 
 TEST(Rules, SayWhichWordsTheyMatched) {

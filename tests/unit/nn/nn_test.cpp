@@ -54,7 +54,7 @@ MixtureGradients run(Precision precision, bool dropping, bool plain) {
   const at::Tensor x32 = at::randn({37, 16}).requires_grad_(true), seed = at::randn({37, 16});
   const at::Tensor x = plain ? x32 : x32.to(scalar_type(precision));
   Routing routing = route_softmax_top_k_normalised(router_logits(x, router), 2);
-  if (dropping) drop_beyond_capacity(routing, 4, 0.8);
+  if (dropping) drop_beyond_capacity(routing, {}, 4, 0.8);
   at::Tensor out;
   at::Tensor gate_up_leaf = gate_up.master.clone().requires_grad_(true), down_leaf = down.master.clone().requires_grad_(true);
   if (plain) out = plain_mixture(x, routing, gate_up_leaf, down_leaf);
@@ -94,10 +94,22 @@ TEST(Router, CapacityKeepsTheMostProbableOfEachExpert) {
   // Four tokens all choose expert 0 first; at factor 1 it may serve ceil(8 / 4) = 2 of them.
   const at::Tensor logits = at::tensor({5.0, 1.0, 0.0, -1.0, 9.0, 1.0, 0.0, -1.0, 7.0, 1.0, 0.0, -1.0, 6.0, 1.0, 0.0, -1.0}).view({4, 4}).to(at::kFloat);
   Routing routing = route_softmax_top_k_normalised(logits, 2);
-  drop_beyond_capacity(routing, 4, 1.0);
+  drop_beyond_capacity(routing, {}, 4, 1.0);
   EXPECT_TRUE(at::equal(routing.experts.select(1, 0), at::tensor({-1, 0, 0, -1}, at::kLong)));
   EXPECT_EQ(routing.weights[0][0].item<float>(), 0);
   EXPECT_GT(routing.weights[1][0].item<float>(), 0);
+}
+
+TEST(Router, PaddingTakesNoCapacity) {
+  at::manual_seed(12);
+  const at::Tensor logits = at::randn({12, 4}), padded = at::cat({logits, at::randn({5, 4}) * 9});
+  const at::Tensor real = at::cat({at::ones({12}), at::zeros({5})});
+  Routing alone = route_softmax_top_k_normalised(logits, 2), with_padding = route_softmax_top_k_normalised(padded, 2);
+  drop_beyond_capacity(alone, {}, 4, 0.75);
+  drop_beyond_capacity(with_padding, real, 4, 0.75);
+  EXPECT_TRUE(at::equal(with_padding.experts.narrow(0, 0, 12), alone.experts));
+  EXPECT_TRUE((alone.experts == -1).any().item<bool>());
+  EXPECT_TRUE((with_padding.experts.narrow(0, 12, 5) == -1).all().item<bool>());
 }
 
 TEST(Linear, AddsItsWeightGradientToTheFlatBufferInEveryPath) {
@@ -168,7 +180,7 @@ TEST(Rope, RotatesPairsByPositionTimesFrequency) {
 
 TEST(Attention, TheKernelStaysNearAten) {
   at::manual_seed(4);
-  const SequenceShape shape{2, 19, {}};
+  const SequenceShape shape{2, 19, {}, {}};
   const at::Tensor q = at::randn({38, 4, 32}), k = at::randn({38, 2, 32}), v = at::randn({38, 2, 32}), seed = at::randn({38, 128});
   const auto gradients = [&](at::ScalarType type) {
     const at::Tensor a = q.clone().requires_grad_(true), b = k.clone().requires_grad_(true), c = v.clone().requires_grad_(true);
@@ -182,12 +194,12 @@ TEST(Attention, TheKernelStaysNearAten) {
 
 TEST(Attention, AMaskedKeyChangesNothingThatItMayNotSee) {
   at::manual_seed(6);
-  SequenceShape shape{1, 6, {}};
+  SequenceShape shape{1, 6, {}, {}};
   shape.key_mask = (at::arange(6) >= 2).view({1, 6});  // padding at the left
   const at::Tensor q = at::randn({6, 2, 16}), k = at::randn({6, 2, 16}), v = at::randn({6, 2, 16});
   const at::Tensor padded = causal_attention(q, k, v, shape);
   const auto tail = [](const at::Tensor& x) { return x.narrow(0, 2, 4).contiguous(); };
-  const at::Tensor alone = causal_attention(tail(q), tail(k), tail(v), {1, 4, {}});
+  const at::Tensor alone = causal_attention(tail(q), tail(k), tail(v), {1, 4, {}, {}});
   EXPECT_LT(relative_error(tail(padded), alone), 1e-6);
   EXPECT_TRUE(at::isfinite(padded).all().item<bool>());
 }
@@ -195,11 +207,11 @@ TEST(Attention, AMaskedKeyChangesNothingThatItMayNotSee) {
 TEST(Attention, TokenByTokenWithACacheEqualsAllAtOnce) {
   at::manual_seed(8);
   const at::Tensor q = at::randn({7, 4, 16}), k = at::randn({7, 2, 16}), v = at::randn({7, 2, 16});
-  const at::Tensor whole = causal_attention(q, k, v, {1, 7, {}});
+  const at::Tensor whole = causal_attention(q, k, v, {1, 7, {}, {}});
   KvCache cache{{at::empty({1, 2, 7, 16})}, {at::empty({1, 2, 7, 16})}, 0};
   for (const auto& [from, count] : {std::pair<std::int64_t, std::int64_t>{0, 4}, {4, 2}, {6, 1}}) {
     const auto part = [&, f = from, c = count](const at::Tensor& x) { return x.narrow(0, f, c).contiguous(); };
-    const at::Tensor out = cached_attention(part(q), part(k), part(v), {1, count, {}}, cache, 0);
+    const at::Tensor out = cached_attention(part(q), part(k), part(v), {1, count, {}, {}}, cache, 0);
     EXPECT_LT(relative_error(out, part(whole)), 1e-6);
     cache.length += count;
   }
