@@ -100,7 +100,7 @@ data::Batch random_batch(const Benchmark& b) {
   return data::make_batch(samples, 0);
 }
 
-double rounded(double value, double unit) { return std::round(value / unit) * unit; }
+double rounded(double value, double parts) { return std::round(value * parts) / parts; }
 
 int bench_train(const Arguments& arguments) {
   const Benchmark b = parse(arguments);
@@ -139,12 +139,12 @@ int bench_train(const Arguments& arguments) {
                         {"variant", "sluice " + std::string(b.precision == nn::Precision::kFloat32 ? "float32" : "bfloat16")},
                         {"params", store.num_elements()},
                         {"trainable", store.num_trainable()},
-                        {"first_s", rounded(first, 0.01)},
-                        {"best_s", rounded(best, 0.001)},
-                        {"tok_s", rounded(tokens / best, 0.1)},
-                        {"gflops", rounded(flops / best / 1e9, 0.1)},
+                        {"first_s", rounded(first, 100)},
+                        {"best_s", rounded(best, 1000)},
+                        {"tok_s", rounded(tokens / best, 10)},
+                        {"gflops", rounded(flops / best / 1e9, 10)},
                         {"loss", loss},
-                        {"peak_gb", rounded(static_cast<double>(usage.ru_maxrss) * 1024 / 1e9, 0.01)}};
+                        {"peak_gb", rounded(static_cast<double>(usage.ru_maxrss) * 1024 / 1e9, 100)}};
   if (b.json) {
     std::cout << dump_json(row) << std::endl;
   } else {
