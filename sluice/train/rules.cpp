@@ -1,6 +1,4 @@
 // Every rule across settings, in one table: what must hold, and what to do where it does not.
-#include <unistd.h>
-
 #include <functional>
 
 #include "sluice/config/fields.h"
@@ -116,19 +114,6 @@ void data_and_model(const Check& check) {
   }
 }
 
-void memory(const Check& check) {
-  if (!check.model) return;
-  // Masters, gradients and two moments in float32, and the bf16 copies that compute; of frozen parameters the copies alone.
-  const bool float32 = check.recipe.train.precision == nn::Precision::kFloat32;
-  const double each = check.recipe.train.freeze.empty() ? (float32 ? 16 : 18) : (float32 ? 4 : 2);
-  const double bytes = static_cast<double>(check.model->cost(1).parameters) * each;
-  const double there = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE)), gib = 1024.0 * 1024 * 1024;
-  if (bytes <= there) return;
-  const auto whole_gib = [&](double value) { return format(static_cast<std::int64_t>(value / gib)) + " GiB"; };
-  check.violations.add("the model's weights, gradients and optimizer take " + whole_gib(bytes) + ", and this machine has " + whole_gib(there),
-                       "use a smaller model, freeze most of it (train.freeze), or a larger machine");
-}
-
 void mixture(const Check& check) {
   const Recipe& r = check.recipe;
   check.at_least("moe.z_loss_coef", r.moe.z_loss_coef, 0.0);
@@ -204,7 +189,7 @@ void report_idle(const Check& check, const std::vector<config::Setting>& setting
 void check_rules(const Recipe& recipe, const models::ModelConfig* config, const std::vector<config::Setting>& settings, Violations& violations,
                  std::vector<std::string>& notes) {
   static const std::vector<std::function<void(const Check&)>> rules{length_of_training, batch_sizes,    optimizer, intervals,
-                                                                    one_process,        data_and_model, memory,    mixture,   supervision};
+                                                                    one_process,        data_and_model, mixture,   supervision};
   const Check check{recipe, config, violations, notes};
   for (const auto& rule : rules) rule(check);
   report_idle(check, settings);

@@ -28,6 +28,29 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr double kGib = 1024.0 * 1024 * 1024;
+
+std::string gib(double bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f GiB", bytes / kGib);
+  return text;
+}
+
+// Masters, gradients and two moments in float32, and the bf16 copies that compute; of a partly frozen model at least the copies.
+double training_bytes(const ResolvedRecipe& resolved) {
+  const bool float32 = resolved.recipe.train.precision == nn::Precision::kFloat32;
+  const double each = resolved.recipe.train.freeze.empty() ? (float32 ? 16 : 18) : (float32 ? 4 : 2);
+  return static_cast<double>(resolved.model_config->cost(1).parameters) * each;
+}
+
+double machine_bytes() { return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE)); }
+
+void require_memory(const ResolvedRecipe& resolved) {
+  if (training_bytes(resolved) <= machine_bytes()) return;
+  throw Error("the model's weights, gradients and optimizer take " + gib(training_bytes(resolved)) + ", and this machine has " + gib(machine_bytes()),
+              "use a smaller model, freeze most of it (train.freeze), or a larger machine");
+}
+
 bool has_run(const fs::path& folder) { return fs::exists(folder / "metrics.jsonl") || fs::exists(folder / "run.json"); }
 
 // The step folder to go on from; nothing = start afresh.
@@ -79,6 +102,7 @@ class Run {
  public:
   Run(const ResolvedRecipe& resolved, const RunOptions& options, Log& log)
       : recipe_(resolved.recipe), output_(resolved.recipe.output_dir), log_(log), resumed_from_(find_resume(options, output_, log)) {
+    require_memory(resolved);
     prepare_folder(output_, options);
     log_.open_file(output_ / "log.txt");
     if (resumed_from_) show_differences(resolved, output_, log_);
@@ -299,20 +323,14 @@ std::vector<std::string> dry_run(const ResolvedRecipe& resolved, Log&) {
   const Recipe& recipe = resolved.recipe;
   const SessionData data = open_data(resolved);
   const models::Cost cost = resolved.model_config->cost(data.sets.train->counts().longest_row);
-  const double parameters = static_cast<double>(cost.parameters), gib = 1024.0 * 1024 * 1024;
-  const double bytes = parameters * (recipe.train.precision == nn::Precision::kFloat32 ? 16 : 18);
-  const auto fixed = [](double value) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.2f", value);
-    return std::string(text);
-  };
   std::vector<std::string> out{
       "model: " + recipe.model.architecture + ", " + std::to_string(cost.parameters) + " parameters (" + std::to_string(cost.active_parameters) + " active per token)",
       "data: " + data::describe(data.sets.train->counts()),
       "steps: " + std::to_string(data.total_steps) + " of " + std::to_string(recipe.global_batch_size()) + " rows (" + std::to_string(recipe.accumulation_steps()) + " micro-batches of " +
           std::to_string(recipe.train.micro_batch_size) + ")",
-      "memory for weights, gradients and optimizer: " + fixed(bytes / gib) + " GiB, activations beside it",
-      "checkpoint: " + fixed(parameters * 12 / gib) + " GiB each, " + fixed(static_cast<double>(free_disk_bytes(recipe.output_dir)) / gib) + " GiB free in " + recipe.output_dir,
+      "memory for weights, gradients and optimizer: " + gib(training_bytes(resolved)) + ", activations beside it; this machine has " + gib(machine_bytes()) +
+          (training_bytes(resolved) > machine_bytes() ? ": too little" : ""),
+      "checkpoint: " + gib(static_cast<double>(cost.parameters) * 12) + " each, " + gib(static_cast<double>(free_disk_bytes(recipe.output_dir))) + " free in " + recipe.output_dir,
   };
   if (!recipe.model.load.empty()) out.push_back("weights: " + recipe.model.load + ", all files readable");
   for (const std::string& note : resolved.notes) out.push_back("note: " + note);
