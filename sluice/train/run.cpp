@@ -116,8 +116,14 @@ class Run {
 
   bool already_done() const { return progress_.step >= session_->data.total_steps; }
 
+  // Whether all steps are on disk, but a kill came before the summary, the export and the report that follow them.
+  bool lacks_its_end() const {
+    const auto info = monitor::read_run_info(output_);
+    return info && !(info->state == monitor::RunState::kFinished && fs::exists(output_ / "summary.json") && fs::exists(output_ / "report.html"));
+  }
+
   void train() {
-    if (already_done()) {
+    if (already_done() && !lacks_its_end()) {
       log_.note("the run has all of its " + std::to_string(session_->data.total_steps) + " steps: nothing to do; raise train.train_iters or train.epochs to go on");
       return;
     }

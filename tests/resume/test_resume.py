@@ -1,0 +1,234 @@
+"""A run that is killed and resumed ends in the same bits as one that was left alone, and a kill at any moment leaves a checkpoint to go on from."""
+import json
+import random
+import shutil
+import signal
+import time
+
+import pytest
+from program import ROOT, TINY_RUN, files_under, latest_checkpoint, metrics, sluice, start, train, write_rows
+
+# 42 rows, so that epochs end inside the run, in shuffled order, two micro-batches a step, every loss term in use.
+SETTINGS = {"train.train_iters": 40, "data.max_samples": 42, "data.shuffle": "true", "train.micro_batch_size": 2, "train.global_batch_size": 4, "moe.z_loss_coef": 0.01,
+            "moe.router_aux_loss_coef": 0.02, "optimizer.lr": 3e-3, "routing_supervision.weight": 0.1, "checkpoint.save_interval": 3}
+VARIANTS = {"fp32": {}, "bf16": {"train.precision": "bf16"}, "learned": {"train.precision": "bf16", "routing_supervision.target": "learned"}}
+TIMES = {"seconds", "tokens_per_second"}  # the only figures that may differ
+
+
+def figures(run):
+    """metrics.jsonl without times; json keeps all digits, so equal means equal bits."""
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in metrics(run)]
+
+
+def lines_so_far(run):
+    path = run / "metrics.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def start_until(run, num_lines, *arguments):
+    """Starts or resumes `run` and comes back when metrics.jsonl has `num_lines` lines, while the run goes on."""
+    process = start("train", TINY_RUN, f"output_dir={run}", "--resume", "latest", *arguments)
+    deadline = time.monotonic() + 300
+    while lines_so_far(run) < num_lines:
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline, f"{num_lines} steps took more than five minutes"
+        time.sleep(0.003)
+    return process
+
+
+def stop(process, how):
+    process.send_signal(how)
+    process.communicate(timeout=300)
+    return process.returncode
+
+
+def require_same_run(run, reference):
+    assert figures(run) == figures(reference)
+    assert [row["step"] for row in metrics(run)] == list(range(1, len(metrics(reference)) + 1))
+    ours, theirs = files_under(latest_checkpoint(run)), files_under(latest_checkpoint(reference))
+    assert latest_checkpoint(run).name == latest_checkpoint(reference).name
+    assert "trainer/state.json" in theirs and any(name.startswith("trainer/shard-") for name in theirs) and any(name.startswith("shard-") for name in theirs)
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if ours[name] != theirs[name]] == []
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """variant -> a run that nobody stopped, made when it is first asked for."""
+    made = {}
+
+    def run_of(variant):
+        if variant not in made:
+            made[variant] = tmp_path_factory.mktemp(variant) / "run"
+            train(made[variant], SETTINGS, VARIANTS[variant])
+        return made[variant]
+
+    return run_of
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_two_kills_at_random_moments_change_no_bit(tmp_path, uninterrupted, variant):
+    moments = random.Random(f"kill {variant}")
+    for first, last in ((1, 10), (11, 22)):
+        process = start_until(tmp_path / "run", moments.randint(first, last), SETTINGS, VARIANTS[variant])
+        time.sleep(moments.uniform(0, 0.05))
+        assert stop(process, signal.SIGKILL) == -signal.SIGKILL, "the run ended before it was killed"
+    train(tmp_path / "run", "--resume", "latest", SETTINGS, VARIANTS[variant])
+    require_same_run(tmp_path / "run", uninterrupted(variant))
+
+
+def test_sigterm_saves_where_it_stands_and_exits_130(tmp_path, uninterrupted):
+    process = start_until(tmp_path / "run", 7, SETTINGS)
+    assert stop(process, signal.SIGTERM) == 130
+    done = len(metrics(tmp_path / "run"))
+    assert latest_checkpoint(tmp_path / "run").name == f"step-{done:08}"
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "interrupted"
+    train(tmp_path / "run", "--resume", "latest", SETTINGS)
+    require_same_run(tmp_path / "run", uninterrupted("fp32"))
+
+
+def test_ctrl_c_does_the_same(tmp_path):
+    process = start_until(tmp_path / "run", 5, SETTINGS, {"checkpoint.save_interval": 0})
+    assert stop(process, signal.SIGINT) == 130
+    assert latest_checkpoint(tmp_path / "run").name == f"step-{len(metrics(tmp_path / 'run')):08}"
+
+
+def test_kills_while_saving_leave_a_checkpoint_that_loads(tmp_path):
+    """Two million parameters saved at every step: the run spends most of its time in saves, and so the kills fall into them."""
+    larger = {**SETTINGS, "model.hidden_size": 128, "model.intermediate_size": 192, "data.max_samples": 40, "train.micro_batch_size": 1, "train.global_batch_size": 1,
+              "checkpoint.save_interval": 1, "checkpoint.keep": 2, "train.train_iters": 16}
+    (tmp_path / "tokens.json").write_text("[[5, 6, 7]]")
+    moments = random.Random("kill while saving")
+    run, left_overs = tmp_path / "run", 0
+    for kill in range(1, 7):
+        process = start_until(run, 2 * kill, larger)
+        time.sleep(moments.uniform(0, 0.1))
+        assert stop(process, signal.SIGKILL) == -signal.SIGKILL, "the run ended before it was killed"
+        left_overs += any(path.name.startswith(".") for path in (run / "checkpoints").iterdir())
+        saved = int((run / "checkpoints" / "latest").read_text().strip().removeprefix("step-"))
+        assert saved >= lines_so_far(run) - 2, "all steps but the one that was being saved are on disk"
+        sluice("logits", "--model", run, "--tokens", tmp_path / "tokens.json", "--output", tmp_path / "logits.safetensors")
+    print(f"{left_overs} of 6 kills fell into a save")
+    assert left_overs >= 1
+    train(run, "--resume", "latest", larger)
+    train(tmp_path / "alone", larger, {"checkpoint.save_interval": 0})
+    require_same_run(run, tmp_path / "alone")
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["latest", "step-00000015", "step-00000016"], "nothing half written stays"
+
+
+# --- what `--resume` means ---
+
+QUICK = {"train.train_iters": 6, "train.micro_batch_size": 2, "checkpoint.save_interval": 2, "optimizer.schedule": "constant", "optimizer.warmup_iters": 0}
+
+
+@pytest.fixture(scope="module")
+def finished_once(tmp_path_factory):
+    run = tmp_path_factory.mktemp("finished") / "run"
+    train(run, QUICK)
+    return run
+
+
+@pytest.fixture
+def finished(finished_once, tmp_path):
+    """A copy of a finished run of six steps, for a test to go on from or spoil."""
+    return shutil.copytree(finished_once, tmp_path / "finished")
+
+
+def test_latest_without_a_checkpoint_is_a_fresh_start_with_a_note(tmp_path, finished_once):
+    done = train(tmp_path / "run", QUICK, "--resume", "latest")
+    assert "no checkpoint yet" in done.stderr
+    require_same_run(tmp_path / "run", finished_once)
+
+
+def test_a_kill_before_the_first_save_starts_again(tmp_path, uninterrupted):
+    process = start_until(tmp_path / "run", 4, SETTINGS, {"checkpoint.save_interval": 30})
+    assert stop(process, signal.SIGKILL) == -signal.SIGKILL
+    assert lines_so_far(tmp_path / "run") >= 4 and not (tmp_path / "run" / "checkpoints" / "latest").exists()
+    train(tmp_path / "run", SETTINGS, "--resume", "latest")
+    require_same_run(tmp_path / "run", uninterrupted("fp32"))
+
+
+def test_a_finished_run_needs_nothing(finished):
+    before = files_under(finished)
+    done = train(finished, QUICK, "--resume", "latest")
+    assert "nothing to do" in done.stderr
+    after = files_under(finished)
+    assert {name for name in after if name != "log.txt" and after[name] != before.get(name)} == set() and before.keys() == after.keys()
+
+
+def test_a_kill_between_the_last_save_and_the_end_is_made_good(finished):
+    settings = {**QUICK, "checkpoint.export_hf": "true"}
+    for name in ("summary.json", "report.html"):
+        (finished / name).unlink()
+    info = json.loads((finished / "run.json").read_text())
+    (finished / "run.json").write_text(json.dumps({**info, "state": "running"}))
+    train(finished, settings, "--resume", "latest")
+    for name in ("summary.json", "report.html", "hf/model.safetensors"):
+        assert (finished / name).exists(), name
+    assert json.loads((finished / "run.json").read_text())["state"] == "finished"
+    assert [row["step"] for row in metrics(finished)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_more_iterations_go_on_as_if_they_had_been_asked_for_at_once(finished, tmp_path):
+    longer = {**QUICK, "train.train_iters": 11}
+    done = train(finished, longer, "--resume", "latest")
+    assert "train.train_iters: 6 -> 11" in done.stderr, "the difference to the recipe that the run was started with is shown"
+    train(tmp_path / "at_once", longer)
+    require_same_run(finished, tmp_path / "at_once")
+    assert json.loads((finished / "summary.json").read_text())["steps"] == 11
+
+
+def test_a_step_folder_goes_back_and_drops_the_metrics_past_it(finished, finished_once):
+    train(finished, QUICK, "--resume", finished / "checkpoints" / "step-00000004")
+    require_same_run(finished, finished_once)
+
+
+def test_another_run_folder_can_be_gone_on_from_in_a_new_one(finished, tmp_path):
+    longer = {**QUICK, "train.train_iters": 8}
+    before = files_under(finished)
+    train(tmp_path / "new", longer, "--resume", finished)
+    assert [row["step"] for row in metrics(tmp_path / "new")] == [7, 8]
+    assert files_under(finished) == before
+
+
+def other_rows(tmp_path):
+    rows = [json.loads(line) for line in (ROOT / "data" / "questions" / "train.jsonl").read_text().splitlines()[:200]]
+    return write_rows(tmp_path / "other.jsonl", [*rows[:100], {**rows[100], "answer": "something else"}, *rows[101:]])
+
+
+@pytest.mark.parametrize("name, changed, message", [
+    ("no such path", ["--resume", "/no/such/run"], "/no/such/run"),
+    ("a folder without a checkpoint", ["--resume", "{tmp}"], "holds no checkpoint"),
+    ("other data", ["data.path={other}"], "not those that"),
+    ("fewer rows", ["data.max_samples=100"], "not those that"),
+    ("another seed", ["train.seed=5"], "train.seed = 5"),
+    ("another batch size", ["train.micro_batch_size=3"], "global_batch_size = 3"),
+    ("another width", ["model.hidden_size=32"], "shape"),
+    ("more layers", ["model.num_hidden_layers=3"], "layers.2"),
+    ("fewer layers", ["model.num_hidden_layers=1"], "does not train"),
+    ("more experts", ["model.num_local_experts=8"], "shape"),
+    ("a learned target beside", ["routing_supervision.weight=0.1", "routing_supervision.target=learned"], "routing_supervision."),
+    ("frozen parameters", ["moe.freeze_router=true"], "does not train"),
+])
+def test_a_resume_that_does_not_fit_is_refused_and_harms_nothing(finished, tmp_path, name, changed, message):
+    changed = [word.replace("{tmp}", str(tmp_path)).replace("{other}", str(other_rows(tmp_path))) for word in changed]
+    before = files_under(finished)
+    done = train(finished, {**QUICK, "train.train_iters": 12}, "--resume", "latest", *changed, status=2)
+    assert done.stderr.count("error:") == 1 and "fix:" in done.stderr and message in done.stderr, done.stderr
+    after = files_under(finished)
+    assert {key: value for key, value in after.items() if key != "log.txt"} == {key: value for key, value in before.items() if key != "log.txt"}
+
+
+@pytest.mark.parametrize("spoil", ["cut", "bit"])
+def test_a_damaged_newest_checkpoint_is_never_trained_on(finished, finished_once, spoil):
+    shard = next(latest_checkpoint(finished).glob("shard-*.safetensors"))
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-100] if spoil == "cut" else whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:])
+    longer = {**QUICK, "train.train_iters": 8}
+    if spoil == "bit":  # sizes are right: only the checksum tells
+        done = train(finished, longer, "--resume", "latest", status=2)
+        assert "checksum" in done.stderr and "fix:" in done.stderr
+        return
+    done = train(finished, longer, "--resume", "latest")
+    assert "step-00000006" in done.stderr and "resumed from" in done.stderr and "at step 4" in done.stderr, "says which one is damaged, goes on from the one before"
+    assert figures(finished)[:6] == figures(finished_once)
