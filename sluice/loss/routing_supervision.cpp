@@ -7,15 +7,15 @@
 namespace sluice::loss {
 namespace {
 
-// Sum over tokens of KL(q || p) in nats; rows of `q` and `log_q` belong to the rows of `logits`.
-at::Tensor kl_sum(const at::Tensor& q, const at::Tensor& log_q, const at::Tensor& logits) {
-  return (q * (log_q - at::log_softmax(logits, -1))).sum();
-}
-
-at::Tensor combined_logits(Aggregate aggregate, const std::vector<at::Tensor>& logits) {
-  if (aggregate == Aggregate::kLast) return logits.back();
-  const at::Tensor sum = at::stack(logits).sum(0);
-  return aggregate == Aggregate::kSum ? sum : sum / static_cast<double>(logits.size());
+// What the loss is measured on: logits [layers, tokens, experts] -> [losses, tokens, experts], one loss a layer or one for all.
+at::Tensor combined_logits(Aggregate aggregate, const at::Tensor& logits) {
+  switch (aggregate) {
+    case Aggregate::kEach: return logits;
+    case Aggregate::kMean: return logits.mean(0, /*keepdim=*/true);
+    case Aggregate::kSum: return logits.sum(0, /*keepdim=*/true);
+    case Aggregate::kLast: break;
+  }
+  return logits.narrow(0, logits.size(0) - 1, 1);
 }
 
 }  // namespace
@@ -53,17 +53,14 @@ std::vector<std::int64_t> supervised_layers(const RoutingSupervisionConfig& conf
 
 at::Tensor routing_supervision(const RoutingSupervisionConfig& config, const std::vector<nn::RouterRecord>& records,
                                const at::Tensor& log_preferences, const at::Tensor& label, double tokens) {
+  std::vector<at::Tensor> layers;
+  for (const std::int64_t layer : supervised_layers(config, static_cast<std::int64_t>(records.size()))) {
+    layers.push_back(records[static_cast<std::size_t>(layer)].logits);
+  }
   const at::Tensor row = at::nonzero(label >= 0).view({-1});
   const at::Tensor log_q = log_preferences.index_select(0, label.index_select(0, row));
-  const at::Tensor q = log_q.exp();
-  std::vector<at::Tensor> logits;
-  for (const std::int64_t layer : supervised_layers(config, static_cast<std::int64_t>(records.size()))) {
-    logits.push_back(records[static_cast<std::size_t>(layer)].logits.index_select(0, row));
-  }
-  if (config.aggregate != Aggregate::kEach) return kl_sum(q, log_q, combined_logits(config.aggregate, logits)) / tokens;
-  std::vector<at::Tensor> each;
-  for (const at::Tensor& layer : logits) each.push_back(kl_sum(q, log_q, layer));
-  return at::stack(each).mean() / tokens;
+  const at::Tensor log_p = at::log_softmax(combined_logits(config.aggregate, at::stack(layers).index_select(1, row)), -1);
+  return (log_q.exp() * (log_q - log_p)).sum() / (tokens * static_cast<double>(log_p.size(0)));
 }
 
 }  // namespace sluice::loss

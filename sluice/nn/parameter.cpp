@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
+#include <sys/mman.h>
 
 #include "sluice/base/error.h"
 #include "sluice/base/rng.h"
@@ -27,6 +28,14 @@ std::uint64_t hash_name(const std::string& name) {  // FNV-1a, 64 bits
 
 }  // namespace
 
+at::Tensor untouched_zeros(std::int64_t count) {
+  const auto bytes = static_cast<std::size_t>(count) * sizeof(float);
+  if (bytes == 0) return at::empty({0});
+  void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (pages == MAP_FAILED) throw std::bad_alloc();
+  return at::from_blob(pages, {count}, [bytes](void* p) { munmap(p, bytes); }, at::TensorOptions(at::kFloat));
+}
+
 at::ScalarType scalar_type(Precision precision) { return precision == Precision::kFloat32 ? at::kFloat : at::kBFloat16; }
 
 ParameterStore::ParameterStore(const std::vector<ParameterSpec>& specs) {
@@ -50,9 +59,9 @@ void ParameterStore::allocate_for_training(Precision precision, const std::funct
     offsets_.push_back(frozen(parameter.spec.name) ? -1 : total);
     if (offsets_.back() >= 0) total += (count(parameter.spec.shape) + kAlign - 1) / kAlign * kAlign;
   }
-  flat_master_ = at::zeros({total});
-  flat_grad_ = at::zeros({total});
-  flat_compute_ = precision == Precision::kFloat32 ? at::Tensor() : at::zeros({total}, scalar_type(precision));
+  flat_master_ = untouched_zeros(total);
+  flat_grad_ = untouched_zeros(total);
+  flat_compute_ = precision == Precision::kFloat32 ? at::Tensor() : at::empty({total}, scalar_type(precision));
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     Parameter& p = parameters_[i];
     const bool float32 = precision == Precision::kFloat32 || p.spec.keep == Keep::kFloat32;

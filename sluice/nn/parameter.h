@@ -37,6 +37,9 @@ struct Parameter {
   bool trainable() const { return grad.defined(); }
 };
 
+// Float32 zeros [count] in pages that exist only once they are written: buffers that the first step fills cost nothing before it.
+at::Tensor untouched_zeros(std::int64_t count);
+
 // Owns all parameters of a model. Addresses of Parameters stay valid for the store's life.
 class ParameterStore {
  public:

@@ -13,13 +13,17 @@ ScheduleShape schedule_of(const OptimizerConfig& config, std::int64_t total_step
 }
 
 AdamW::AdamW(const OptimizerConfig& config, nn::ParameterStore& store)
-    : config_(config), store_(store), mean_(at::zeros_like(store.flat_grad())), square_(at::zeros_like(store.flat_grad())) {}
+    : config_(config), store_(store), mean_(nn::untouched_zeros(store.flat_grad().numel())), square_(nn::untouched_zeros(store.flat_grad().numel())) {}
 
 double AdamW::grad_norm() const {
   return std::sqrt(kernels::cpu::sum_of_squares(store_.flat_grad().data_ptr<float>(), store_.flat_grad().numel()));
 }
 
 void AdamW::step(double lr, double norm) {
+  if (steps_done_ == 0) {  // the update reads before it writes, which costs untouched pages two faults each instead of one
+    mean_.zero_();
+    square_.zero_();
+  }
   ++steps_done_;
   kernels::cpu::AdamwSettings settings;
   settings.lr = lr;
