@@ -45,7 +45,8 @@ void declare(CLI::App& app, EvalFlags& flags) {
   app.add_flag("--json", flags.json, "Print one JSON object; what was not measured is null");
 }
 
-data::DataConfig data_config(const EvalFlags& flags, const models::ModelConfig& model) {
+// Everything but the length of a row of text, which is the model's unless given.
+data::DataConfig data_config(const EvalFlags& flags) {
   const auto all = names(data::Format{});
   const auto found = std::ranges::find(all, flags.format);
   if (found == all.end()) throw Error("--format " + flags.format + " is not a format", "use " + join_or({all.begin(), all.end()}));
@@ -60,7 +61,6 @@ data::DataConfig data_config(const EvalFlags& flags, const models::ModelConfig& 
   config.path = flags.data;
   config.shuffle = false;
   config.seq_length = flags.seq_length;
-  if (config.format == data::Format::kText && config.seq_length == 0) config.seq_length = model.max_positions();
   config.max_target_length = flags.max_target_length;
   return config.with_defaults();
 }
@@ -135,8 +135,10 @@ int run_eval(const Arguments& arguments, Log& log) {
   declare(app, flags);
   if (parse(app, arguments) == Parsed::kHelpShown) return 0;
 
+  data::DataConfig config = data_config(flags);
+  if (!fs::exists(flags.data)) throw Error("there is no file " + flags.data, "give --data a file of rows");
   const generate::LoadedModel loaded = generate::open_model(flags.model.model, flags.model.scalar_type());
-  const data::DataConfig config = data_config(flags, *loaded.folder.config);
+  if (config.format == data::Format::kText && config.seq_length == 0) config.seq_length = loaded.folder.config->max_positions();
   const auto tokenizer =
       generate::open_model_tokenizer(loaded.folder, flags.tokenizer.empty() ? std::nullopt : std::optional<fs::path>(flags.tokenizer));
   const data::RowNeeds needs{tokenizer.get(), loaded.folder.config->vocab_size(), data::LabelPolicy::kOptional};
