@@ -23,17 +23,26 @@ fi
 
 "$sluice" train --config quickstart "${overrides[@]}"
 
+# The first held-out question of each category, with its answer; of someone's own data, the first of each category there.
+questions=data/questions/validation.jsonl
+[ "$data" = data/questions/train.jsonl ] || questions=runs/quickstart-data/annotated.jsonl
 echo
 echo "One question of each category, answered by the model just trained ($run/hf):"
-while IFS= read -r question; do
-  printf '\n  %s\n  ' "$question"
-  "$sluice" generate --model "$run/hf" --prompt "$(printf 'Question: %s\nAnswer:' "$question")" --max-tokens 16
-done <<'QUESTIONS'
-What is the capital of France?
-What is 7 plus 5?
-Which is larger, Jupiter or Mars?
-Why does ice float on water?
-QUESTIONS
+.venv/bin/python - "$questions" <<'PICK' | while IFS=$'\t' read -r category question expected; do
+import json, sys
+seen = set()
+for line in open(sys.argv[1]):
+    row = json.loads(line)
+    if row["expert_label"] in seen:
+        continue
+    seen.add(row["expert_label"])
+    answer = row["answer"]
+    answer = answer["text"] if isinstance(answer, dict) else answer
+    print(row["expert_label"], " ".join(row["question"].split()), answer[0] if isinstance(answer, list) else answer, sep="\t")
+PICK
+  answer=$("$sluice" generate --model "$run/hf" --prompt "$(printf 'Question: %s\nAnswer:' "$question")" --max-tokens 16)
+  printf '\n  %s\n  %s\n   %s   (expected: %s)\n' "$category" "$question" "$answer" "$expected"
+done
 
 cat <<NEXT
 
