@@ -24,16 +24,16 @@ void for_each_leaf(S& section, const Visit& visit, const std::string& prefix = "
 }
 
 template <Section S>
-std::vector<std::string> keys(S section) {
+std::vector<std::string> keys(S section, const std::string& prefix = "") {
   std::vector<std::string> out;
-  for_each_leaf(section, [&](const std::string& key, auto&, const char*) { out.push_back(key); });
+  for_each_leaf(section, [&](const std::string& key, auto&, const char*) { out.push_back(key); }, prefix);
   return out;
 }
 
-// Sets each setting in turn, later ones over earlier. Unknown keys (with the nearest known one) and values of the wrong kind are added
-// to `violations`; the fields they name keep their value.
+// Sets each setting in turn, later ones over earlier; a key is `prefix`, a dot and the field's name (without prefix: the name alone).
+// Unknown keys (with the nearest known one) and values of the wrong kind are added to `violations`; the fields they name keep their value.
 template <Section S>
-void apply(S& root, const std::vector<Setting>& settings, Violations& violations) {
+void apply(S& root, const std::vector<Setting>& settings, Violations& violations, const std::string& prefix = "") {
   for (const Setting& setting : settings) {
     bool known = false;
     for_each_leaf(root, [&](const std::string& key, auto& field, const char*) {
@@ -45,8 +45,8 @@ void apply(S& root, const std::vector<Setting>& settings, Violations& violations
       field = before;
       violations.add(setting.where + ": " + key + " = '" + (setting.value.items.empty() ? "" : setting.value.items[0]) + "' is not " + expected,
                      "give " + expected + ", for example " + key + "=" + format(before));
-    });
-    if (!known) violations.add(setting.where + ": unknown setting '" + setting.key + "'", "did you mean '" + nearest(setting.key, keys(root)) + "'?");
+    }, prefix);
+    if (!known) violations.add(setting.where + ": unknown setting '" + setting.key + "'", "did you mean '" + nearest(setting.key, keys(root, prefix)) + "'?");
   }
 }
 

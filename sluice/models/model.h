@@ -61,7 +61,7 @@ class ModelConfig {
   virtual ~ModelConfig() = default;
   virtual void read_hf(const Json& config, const std::string& where) = 0;  // either style of key (MODELS: 4.x and 5.x)
   virtual OrderedJson write_hf(at::ScalarType dtype) const = 0;            // both styles
-  virtual void apply(const std::vector<config::Setting>& settings, Violations& violations) = 0;
+  virtual void apply(const std::vector<config::Setting>& settings, Violations& violations) = 0;  // keys as in a recipe: "model.hidden_size"
   virtual std::string to_yaml() const = 0;
   // The tokenizer's special tokens, for those that are not set: an export must say where a text ends.
   virtual void set_missing_token_ids(std::optional<std::int64_t> bos, std::optional<std::int64_t> eos, std::optional<std::int64_t> pad) = 0;

@@ -17,23 +17,6 @@ bool is_size(const config::Setting& setting) {
   return key.starts_with("model.") && key != "model.architecture" && key != "model.load" && key != "model.tokenizer";
 }
 
-// A model from scratch takes its sizes from the recipe.
-std::shared_ptr<models::ModelConfig> from_scratch(const ModelSection& section, std::vector<config::Setting> sizes, Violations& violations) {
-  std::shared_ptr<models::ModelConfig> config;
-  try {
-    config = models::find_architecture(section.architecture, "model.architecture").make_config();
-  } catch (const Error& error) {
-    violations.add(error);
-    return nullptr;
-  }
-  for (config::Setting& size : sizes) size.key = size.key.substr(std::string("model.").size());
-  Violations own;
-  config->apply(sizes, own);
-  config->check(own);
-  violations.add_all(own);
-  return own.empty() ? config : nullptr;  // rules that need its sizes would only repeat what is wrong with them
-}
-
 std::vector<std::string> lines(const std::string& text) {
   std::vector<std::string> out;
   std::istringstream in(text);
@@ -41,8 +24,37 @@ std::vector<std::string> lines(const std::string& text) {
   return out;
 }
 
+// The settings that name a size of this model. Of the others the nearest is any setting of the section: `model.tokeniser` is no size.
+std::vector<config::Setting> known_sizes(const std::vector<config::Setting>& settings, const models::ModelConfig& config, Violations& violations) {
+  std::vector<std::string> sizes, all = config::keys(ModelSection{}, "model");
+  for (const std::string& line : lines(config.to_yaml())) sizes.push_back("model." + line.substr(0, line.find(':')));
+  all.insert(all.end(), sizes.begin(), sizes.end());
+  std::vector<config::Setting> known;
+  for (const config::Setting& setting : settings) {
+    if (std::find(sizes.begin(), sizes.end(), setting.key) != sizes.end()) known.push_back(setting);
+    else violations.add(setting.where + ": unknown setting '" + setting.key + "'", "did you mean '" + nearest(setting.key, all) + "'?");
+  }
+  return known;
+}
+
+// A model from scratch takes its sizes from the recipe.
+std::shared_ptr<models::ModelConfig> from_scratch(const ModelSection& section, const std::vector<config::Setting>& sizes, Violations& violations) {
+  std::shared_ptr<models::ModelConfig> config;
+  try {
+    config = models::find_architecture(section.architecture, "model.architecture").make_config();
+  } catch (const Error& error) {
+    violations.add(error);
+    return nullptr;
+  }
+  Violations own;
+  config->apply(known_sizes(sizes, *config, own), own);
+  config->check(own);
+  violations.add_all(own);
+  return own.empty() ? config : nullptr;  // rules that need its sizes would only repeat what is wrong with them
+}
+
 // A loaded model brings its sizes; a recipe (a base, say) may repeat them, but not contradict them.
-std::shared_ptr<models::ModelConfig> from_folder(const ModelSection& section, std::vector<config::Setting> sizes, Violations& violations) {
+std::shared_ptr<models::ModelConfig> from_folder(const ModelSection& section, const std::vector<config::Setting>& sizes, Violations& violations) {
   std::shared_ptr<models::ModelConfig> config;
   try {
     config = checkpoint::open_model_folder(section.load).config;
@@ -51,8 +63,7 @@ std::shared_ptr<models::ModelConfig> from_folder(const ModelSection& section, st
     return nullptr;
   }
   const std::vector<std::string> loaded = lines(config->to_yaml());
-  for (config::Setting& size : sizes) size.key = size.key.substr(std::string("model.").size());
-  config->apply(sizes, violations);
+  config->apply(known_sizes(sizes, *config, violations), violations);
   const std::vector<std::string> asked = lines(config->to_yaml());
   for (std::size_t i = 0; i < loaded.size(); ++i) {
     if (loaded[i] != asked[i]) violations.add("model." + asked[i] + " contradicts " + section.load + ", which has " + loaded[i], "leave the sizes of a loaded model out of the recipe");

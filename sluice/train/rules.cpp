@@ -22,6 +22,9 @@ struct Check {
   void at_least(const char* key, double value, double limit) const {
     if (!(value >= limit)) violations.add(std::string(key) + " = " + format(value) + " is less than " + format(limit), "use " + format(limit) + " or more");
   }
+  void at_most(const char* key, std::int64_t value, std::int64_t limit) const {
+    if (value > limit) violations.add(std::string(key) + " = " + format(value) + " is more than " + format(limit), "use " + format(limit) + " or less");
+  }
   // low <= value < high
   void within(const char* key, double value, double low, double high) const {
     if (!(value >= low && value < high)) {
@@ -30,16 +33,24 @@ struct Check {
   }
 };
 
+// Far above any use, and low enough that no count of rows, tokens or bytes overflows.
+constexpr std::int64_t kMostSteps = 1'000'000'000'000, kMostEpochs = 1'000'000, kMostRowsAtOnce = 1 << 20;
+
 void length_of_training(const Check& check) {
   const TrainSection& train = check.recipe.train;
   check.at_least("train.train_iters", train.train_iters, 0);
   check.at_least("train.epochs", train.epochs, 0);
+  check.at_most("train.train_iters", train.train_iters, kMostSteps);
+  check.at_most("train.epochs", train.epochs, kMostEpochs);
   if (train.train_iters == 0 && train.epochs == 0) check.violations.add("neither train.train_iters nor train.epochs is set", "set one, for example train.epochs=2");
 }
 
 void batch_sizes(const Check& check) {
   const TrainSection& train = check.recipe.train;
   check.at_least("train.micro_batch_size", train.micro_batch_size, 1);
+  check.at_most("train.micro_batch_size", train.micro_batch_size, kMostRowsAtOnce);
+  if (train.gradient_accumulation_steps) check.at_most("train.gradient_accumulation_steps", *train.gradient_accumulation_steps, kMostRowsAtOnce);
+  if (train.global_batch_size) check.at_most("train.global_batch_size", *train.global_batch_size, kMostRowsAtOnce);
   if (train.gradient_accumulation_steps) check.at_least("train.gradient_accumulation_steps", *train.gradient_accumulation_steps, 1);
   if (train.global_batch_size) check.at_least("train.global_batch_size", *train.global_batch_size, 1);
   if (!train.global_batch_size || train.micro_batch_size < 1 || *train.global_batch_size < 1) return;

@@ -72,7 +72,7 @@ OrderedJson MixtralConfig::write_hf(at::ScalarType dtype) const {
   return config;
 }
 
-void MixtralConfig::apply(const std::vector<config::Setting>& settings, Violations& violations) { config::apply(*this, settings, violations); }
+void MixtralConfig::apply(const std::vector<config::Setting>& settings, Violations& violations) { config::apply(*this, settings, violations, "model"); }
 
 std::string MixtralConfig::to_yaml() const { return config::to_yaml(*this); }
 
