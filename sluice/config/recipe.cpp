@@ -26,6 +26,8 @@ Value read_value(const YAML::Node& node, const std::string& where) {
   return value;
 }
 
+constexpr int kMostLevels = 8;
+
 void flatten(const YAML::Node& node, const std::string& prefix, const std::string& file, std::vector<Setting>& out) {
   std::set<std::string> seen;
   for (const auto& entry : node) {
@@ -33,6 +35,9 @@ void flatten(const YAML::Node& node, const std::string& prefix, const std::strin
     if (!entry.first.IsScalar()) throw Error(where + ": a key must be a word", "write `section:` and `key: value` lines");
     const std::string key = prefix + entry.first.Scalar();
     if (!seen.insert(key).second) throw Error(where + ": '" + key + "' is given twice", "keep one of the two");
+    if (std::count(key.begin(), key.end(), '.') > kMostLevels) {  // an anchor inside itself (a: &x {b: *x}) would go on for ever
+      throw Error(where + ": '" + key + "' lies deeper than any setting", "write `section:` and below it `key: value`, without YAML anchors");
+    }
     if (entry.second.IsMap()) flatten(entry.second, key + ".", file, out);
     else out.push_back({key, read_value(entry.second, where), where});
   }
