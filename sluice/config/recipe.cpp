@@ -34,6 +34,7 @@ void flatten(const YAML::Node& node, const std::string& prefix, const std::strin
     const std::string where = file + ":" + std::to_string(entry.first.Mark().line + 1);
     if (!entry.first.IsScalar()) throw Error(where + ": a key must be a word", "write `section:` and `key: value` lines");
     const std::string key = prefix + entry.first.Scalar();
+    if (std::count(key.begin(), key.end(), '.') > 8) throw Error(where + ": sections are nested without end (an alias inside its own anchor?)", "write plain sections");
     if (!seen.insert(key).second) throw Error(where + ": '" + key + "' is given twice", "keep one of the two");
     if (std::count(key.begin(), key.end(), '.') > kMostLevels) {  // an anchor inside itself (a: &x {b: *x}) would go on for ever
       throw Error(where + ": '" + key + "' lies deeper than any setting", "write `section:` and below it `key: value`, without YAML anchors");
