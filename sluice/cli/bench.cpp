@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <iostream>
@@ -156,8 +157,9 @@ int bench_train(const Arguments& arguments) {
 }  // namespace
 
 int run_bench(const Arguments& arguments, Log&) {
-  if (!arguments.empty() && arguments[0] == "train") return bench_train(arguments);
-  if (!arguments.empty() && arguments[0] == "--help") {
+  const bool help = std::find(arguments.begin(), arguments.end(), "--help") != arguments.end();
+  if (!help && !arguments.empty() && arguments[0] == "train") return bench_train(arguments);
+  if (help) {
     std::cout << "usage: sluice bench train [--json] [--dtype bfloat16|float32] [--hidden N --ffn N --layers N --experts N --topk N --vocab N --seq N --batch N --steps N --threads N]\n";
     return 0;
   }

@@ -54,6 +54,9 @@ int main(int argc, char** argv) {
   } catch (const Error& error) {
     std::cerr << "error: " << error.what() << std::endl;
     return kUserError;
+  } catch (const fs::filesystem_error& error) {
+    std::cerr << "error: " << error.what() << "\n  fix: check that the path exists, is of the right kind, and that you may use it" << std::endl;
+    return kUserError;
   } catch (const Interrupted&) {
     return kInterrupted;
   } catch (const Bug& bug) {

@@ -177,7 +177,7 @@ const std::vector<Idle>& idle_settings() {
       {"train.epochs", [](const Recipe& r, const ModelConfig*) { return r.train.train_iters > 0 && r.train.epochs > 0; }, "train.train_iters decides"},
       {"data.max_target_length", not_questions, "only format qa has answers"},
       {"data.seq_length", [](const Recipe& r, const ModelConfig*) { return r.data.format == data::Format::kTokenIds; }, "rows of format token_ids are used whole"},
-      {"moe.aux_loss_scope", [](const Recipe& r, const ModelConfig*) { return r.moe.aux_loss == loss::AuxLoss::kPerSequence; }, "per_sequence does not depend on it"},
+      {"moe.aux_loss_scope", [](const Recipe& r, const ModelConfig*) { return r.moe.aux_loss == loss::AuxLoss::kPerSequence && r.moe.aux_loss_scope == loss::AuxScope::kGlobalBatch; }, "per_sequence does not depend on it"},
       {"moe.", [](const Recipe&, const ModelConfig* model) { return model && model->moe().num_experts == 0; }, "the model is dense"},
   };
   return all;

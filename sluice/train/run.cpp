@@ -71,17 +71,34 @@ std::optional<fs::path> find_resume(const RunOptions& options, const fs::path& o
   return std::nullopt;
 }
 
-// Makes the run folder; what an earlier run left there goes with --overwrite, or is gone on from, or is in the way.
-void prepare_folder(const fs::path& output, const RunOptions& options) {
-  if (has_run(output) && options.resume.empty()) {
-    if (options.existing == Existing::kRefuse) {
-      throw Error(output.string() + " already holds a run", "go on with it: --resume latest; replace it: --overwrite; or give another --output-dir");
-    }
-    for (const char* name : {"metrics.jsonl", "run.json", "summary.json", "report.html", "log.txt", "config.yaml", "samples.json", "checkpoints", "hf"}) fs::remove_all(output / name);
-    for (const auto& entry : fs::directory_iterator(output)) {
-      if (entry.path().filename().string().starts_with("events.out.tfevents.")) fs::remove(entry.path());
-    }
+enum class Folder { kFresh, kReplaces };
+
+// Whether an earlier run in `output` is in the way; Error where it must stay. Nothing is touched yet.
+Folder look_at_folder(const fs::path& output, const Recipe& recipe, const RunOptions& options) {
+  if (!has_run(output)) return Folder::kFresh;
+  const auto info = monitor::read_run_info(output);
+  if (info && info->state == monitor::RunState::kRunning && info->pid != getpid() && monitor::alive(*info) == monitor::Alive::kYes) {
+    throw Error(output.string() + " holds a run that is still going on (process " + std::to_string(info->pid) + ")", "wait for it, stop it, or give another --output-dir");
   }
+  if (!options.resume.empty()) return Folder::kFresh;
+  if (options.existing == Existing::kRefuse) {
+    throw Error(output.string() + " already holds a run", "go on with it: --resume latest; replace it: --overwrite; or give another --output-dir");
+  }
+  const fs::path load = fs::weakly_canonical(recipe.model.load), inside = load.lexically_relative(fs::weakly_canonical(output));
+  if (!recipe.model.load.empty() && !inside.empty() && *inside.begin() != "..") {
+    throw Error("--overwrite would remove " + recipe.model.load + ", which model.load starts from", "give another --output-dir, or copy that model elsewhere first");
+  }
+  return Folder::kReplaces;
+}
+
+void clear_folder(const fs::path& output) {
+  for (const char* name : {"metrics.jsonl", "run.json", "summary.json", "report.html", "log.txt", "config.yaml", "samples.json", "checkpoints", "hf"}) fs::remove_all(output / name);
+  for (const auto& entry : fs::directory_iterator(output)) {
+    if (entry.path().filename().string().starts_with("events.out.tfevents.")) fs::remove(entry.path());
+  }
+}
+
+void make_folder(const fs::path& output) {
   std::error_code failure;
   fs::create_directories(output, failure);
   if (failure) throw Error("cannot make the run folder " + output.string() + ": " + failure.message(), "give another --output-dir");
@@ -103,11 +120,15 @@ class Run {
   Run(const ResolvedRecipe& resolved, const RunOptions& options, Log& log)
       : recipe_(resolved.recipe), output_(resolved.recipe.output_dir), log_(log), resumed_from_(find_resume(options, output_, log)) {
     require_memory(resolved);
-    prepare_folder(output_, options);
-    log_.open_file(output_ / "log.txt");
+    const Folder folder = look_at_folder(output_, recipe_, options);
+    if (folder == Folder::kFresh) open_folder();
     if (resumed_from_) show_differences(resolved, output_, log_);
     for (const std::string& note : resolved.notes) log_.note(note);
     session_ = std::make_unique<Session>(resolved, log_);
+    if (folder == Folder::kReplaces) {  // only now that data and model are known to be good
+      clear_folder(output_);
+      open_folder();
+    }
     progress_.seed = recipe_.train.seed;
     progress_.data_fingerprint = session_->data.sets.train->counts().fingerprint;
     if (resumed_from_) resume();
@@ -148,6 +169,11 @@ class Run {
   }
 
  private:
+  void open_folder() {
+    make_folder(output_);
+    log_.open_file(output_ / "log.txt");
+  }
+
   void resume() {
     const Progress saved = load_state(*resumed_from_, *session_->store, *session_->optimizer);
     if (saved.data_fingerprint != progress_.data_fingerprint) {
