@@ -8,7 +8,10 @@ namespace {
 volatile std::sig_atomic_t g_signals = 0;  // a signal handler can reach nothing else
 
 void on_signal(int signal) {
-  if (g_signals) std::signal(signal, SIG_DFL);  // the next one ends the program
+  if (g_signals) {  // asked a second time: end now, as the signal would have
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+  }
   g_signals = 1;
 }
 

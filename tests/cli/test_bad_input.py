@@ -190,6 +190,15 @@ def test_an_existing_run_is_kept_unless_overwritten(tmp_path):
     assert files_under(tmp_path / "run") == before
 
 
+def test_an_overwrite_that_cannot_start_leaves_the_former_run(tmp_path):
+    run = tmp_path / "run"
+    train(run, {"train.train_iters": 1})
+    before = files_under(run)
+    refused("train", TINY_RUN, "--output-dir", run, "--overwrite", "data.path=/no/such/rows.jsonl", names="/no/such/rows.jsonl")
+    refused("train", TINY_RUN, "--output-dir", run, "--overwrite", f"model.load={latest_checkpoint(run)}", names=["--overwrite", latest_checkpoint(run)])
+    assert files_under(run) == before
+
+
 # --- rows ---
 
 GOOD = {"input_ids": [5, 6, 7, 8], "labels": [-100, 6, 7, 8]}

@@ -93,6 +93,14 @@ def test_ctrl_c_does_the_same(tmp_path):
     assert latest_checkpoint(tmp_path / "run").name == f"step-{len(metrics(tmp_path / 'run')):08}"
 
 
+def test_a_second_signal_does_not_wait_for_the_step(tmp_path):
+    process = start_until(tmp_path / "run", 1, SETTINGS, {"train.micro_batch_size": 600, "train.global_batch_size": 600})  # a second or so a step
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    assert stop(process, signal.SIGTERM) == -signal.SIGTERM
+    assert len(metrics(tmp_path / "run")) == 1
+
+
 def test_kills_while_saving_leave_a_checkpoint_that_loads(tmp_path):
     """Two million parameters saved at every step: the run spends most of its time in saves, and so the kills fall into them."""
     larger = {**SETTINGS, "model.hidden_size": 128, "model.intermediate_size": 192, "data.max_samples": 40, "train.micro_batch_size": 1, "train.global_batch_size": 1,
@@ -114,6 +122,31 @@ def test_kills_while_saving_leave_a_checkpoint_that_loads(tmp_path):
     train(tmp_path / "alone", larger, {"checkpoint.save_interval": 0})
     require_same_run(run, tmp_path / "alone")
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["latest", "step-00000015", "step-00000016"], "nothing half written stays"
+
+
+def test_a_sweep_goes_on_where_it_was_killed(tmp_path):
+    swept = [SETTINGS, "routing_supervision.weight=0.1,0.2", "--output-dir", tmp_path / "sweep", "--resume", "latest"]
+    process = start("train", TINY_RUN, *swept)
+    while lines_so_far(tmp_path / "sweep" / "weight=0.2") < 8:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.003)
+    assert stop(process, signal.SIGKILL) == -signal.SIGKILL
+    done = sluice("train", TINY_RUN, *swept)
+    assert "nothing to do" in done.stderr and "resumed from" in done.stderr
+    sluice("train", TINY_RUN, SETTINGS, "routing_supervision.weight=0.2", "--output-dir", tmp_path / "alone")
+    require_same_run(tmp_path / "sweep" / "weight=0.2", tmp_path / "alone")
+    assert (tmp_path / "sweep" / "comparison.html").exists()
+
+
+def test_a_run_that_goes_on_is_not_joined_by_another(tmp_path):
+    process = start_until(tmp_path / "run", 2, {**SETTINGS, "train.train_iters": 100_000})
+    try:
+        for joining in (["--resume", "latest"], ["--overwrite"], []):
+            done = train(tmp_path / "run", SETTINGS, *joining, status=2)
+            assert str(process.pid) in done.stderr and "fix:" in done.stderr
+        assert process.poll() is None
+    finally:
+        assert stop(process, signal.SIGKILL) == -signal.SIGKILL
 
 
 # --- what `--resume` means ---
