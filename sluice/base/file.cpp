@@ -12,19 +12,40 @@
 #include <memory>
 
 #include "sluice/base/error.h"
+#include "sluice/base/output_file.h"
 
 namespace sluice {
 namespace {
 
 std::string reason() { return std::strerror(errno); }
 
+// What errno says of `path`; a relative path that is not there means little without the folder in which it was looked for.
 Error unreadable(const fs::path& path) {
+  if (errno == ENOENT && path.is_relative()) {
+    return Error("cannot read " + path.string() + ": no such file in " + fs::current_path().string(),
+                 "check the path; one that does not begin with / starts in the folder in which the program is run");
+  }
   return Error("cannot read " + path.string() + ": " + reason(), "check the path and that you may read it");
+}
+
+// All of a pipe or device, whose size is not known before its end.
+std::string read_stream(const fs::path& path) {
+  const FileDescriptor file(path, O_RDONLY);
+  std::string out;
+  char chunk[1 << 16];
+  for (;;) {
+    const ssize_t got = read(file.get(), chunk, sizeof chunk);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw unreadable(path);
+    if (got == 0) return out;
+    out.append(chunk, static_cast<std::size_t>(got));
+  }
 }
 
 }  // namespace
 
 std::string read_file(const fs::path& path) {
+  if (fs::exists(path) && !fs::is_regular_file(path) && !fs::is_directory(path)) return read_stream(path);
   const MappedFile file(path);
   return std::string(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
 }
@@ -44,18 +65,9 @@ std::string read_file_gz(const fs::path& path) {
 }
 
 void write_file_atomic(const fs::path& path, std::string_view bytes) {
-  const fs::path temporary = path.string() + ".tmp" + std::to_string(getpid());
-  try {
-    FileDescriptor out(temporary, O_WRONLY | O_CREAT | O_TRUNC);
-    out.write_all(bytes);
-    out.sync();
-  } catch (...) {
-    std::error_code ignored;  // the first failure is the one to report
-    fs::remove(temporary, ignored);
-    throw;
-  }
-  fs::rename(temporary, path);
-  sync_folder(path.has_parent_path() ? path.parent_path() : fs::path("."));
+  OutputFile out(path);
+  out.write(bytes);
+  out.commit();
 }
 
 void sync_folder(const fs::path& folder) { FileDescriptor(folder, O_RDONLY | O_DIRECTORY).sync(); }
@@ -84,7 +96,8 @@ MappedFile::~MappedFile() {
 }
 
 LineReader::LineReader(const fs::path& path) : path_(path), in_(path, std::ios::binary) {
-  if (!in_ || fs::is_directory(path)) throw Error("cannot read " + path.string() + ": " + (fs::exists(path) ? "not a readable file" : "no such file"), "check the path");
+  if (!in_) throw unreadable(path);
+  if (fs::is_directory(path)) throw Error(path.string() + " is a folder, not a file", "give the path of a file");
 }
 
 bool LineReader::next(std::string& line) {

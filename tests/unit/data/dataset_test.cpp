@@ -125,8 +125,8 @@ TEST_F(DatasetTest, AnEmptyFileIsAnError) {
 }
 
 TEST_F(DatasetTest, AMissingFileAFolderAndAPipeAreErrors) {
-  EXPECT_NE(error_of(config_of(Format::kTokenIds, folder_ / "none.jsonl"), kIds).find("no such file"), std::string::npos);
-  EXPECT_NE(error_of(config_of(Format::kTokenIds, folder_), kIds).find("not a readable file"), std::string::npos);
+  EXPECT_NE(error_of(config_of(Format::kTokenIds, folder_ / "none.jsonl"), kIds).find("No such file"), std::string::npos);
+  EXPECT_NE(error_of(config_of(Format::kTokenIds, folder_), kIds).find("is a folder"), std::string::npos);
   EXPECT_NE(error_of(config_of(Format::kTokenIds, "/dev/null"), kIds).find("can be read again"), std::string::npos);
 }
 
