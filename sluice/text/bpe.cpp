@@ -6,12 +6,6 @@
 #include "sluice/text/utf8.h"
 
 namespace sluice::text {
-namespace {
-
-// Up to this many symbols, looking at every pair each time is faster than a heap.
-constexpr std::size_t kFewSymbols = 24;
-
-}  // namespace
 
 Bpe::Bpe(const ComponentSpec& spec, Vocabulary& vocabulary)
     : vocabulary_(&vocabulary),
@@ -49,7 +43,7 @@ Bpe::Bpe(const ComponentSpec& spec, Vocabulary& vocabulary)
 void Bpe::read_merges(const ComponentSpec& spec) {
   const Json& merges = spec.value("merges");
   if (!merges.is_array()) spec.fail("has \"merges\" that are not an array", "use a whole tokenizer file");
-  merges_ = PairTable<Merge>(merges.size());
+  merges_ = BpeMerges(merges.size());
   std::int32_t rank = 0;
   std::string joined;
   for (const Json& merge : merges) {
@@ -81,12 +75,13 @@ void Bpe::read_merges(const ComponentSpec& spec) {
       spec.fail(place() + "needs the token \"" + std::string(missing) + "\", which vocab lacks",
                 "use the vocab and merges of one tokenizer");
     }
-    merges_.set(*left_id, *right_id, {rank++, *id});
+    merges_.set(*left_id, *right_id, rank++, *id);
   }
 }
 
 void Bpe::tokenize(const Pieces& pieces, std::vector<std::int32_t>& ids) const {
-  Scratch scratch;
+  BpeMerges::Scratch scratch;
+  std::vector<std::int32_t> symbols;
   for (const Pieces::Piece& piece : pieces.pieces) {
     const std::string_view text = pieces.view(piece);
     if (ignore_merges_) {
@@ -95,16 +90,10 @@ void Bpe::tokenize(const Pieces& pieces, std::vector<std::int32_t>& ids) const {
         continue;
       }
     }
-    scratch.symbols.clear();
-    add_characters(text, scratch.symbols);
-    if (scratch.symbols.size() <= kFewSymbols) {
-      merge_few(merges_, scratch.symbols);
-    } else {
-      merge_many(merges_, scratch);
-    }
-    for (const Symbol& symbol : scratch.symbols) {
-      if (symbol.id >= 0) ids.push_back(symbol.id);
-    }
+    symbols.clear();
+    add_characters(text, symbols);
+    merges_.apply(symbols, scratch);
+    ids.insert(ids.end(), symbols.begin(), symbols.end());
   }
 }
 
@@ -119,8 +108,8 @@ std::int32_t Bpe::character_id(std::string_view character, bool is_first, bool i
   return vocabulary_->id(whole).value_or(-1);
 }
 
-void Bpe::add_characters(std::string_view piece, std::vector<Symbol>& symbols) const {
-  const auto add = [&](std::int32_t id) { symbols.push_back({id, -1, -1}); };
+void Bpe::add_characters(std::string_view piece, std::vector<std::int32_t>& symbols) const {
+  const auto add = [&](std::int32_t id) { symbols.push_back(id); };
   bool unknown_waits = false;  // an unknown character, not yet added because the next may fuse with it
   for (std::size_t at = 0; at < piece.size();) {
     const std::size_t length = utf8_at(piece, at).length;
@@ -143,66 +132,6 @@ void Bpe::add_characters(std::string_view piece, std::vector<Symbol>& symbols) c
     unknown_waits = true;
   }
   if (unknown_waits) add(*unknown_);
-}
-
-// Looks for the best pair among all, joins it, closes the gap, until none is left.
-void Bpe::merge_few(const PairTable<Merge>& merges, std::vector<Symbol>& symbols) {
-  constexpr Merge kNone = {INT32_MAX, -1};
-  std::array<Merge, kFewSymbols> pairs;  // of symbol i and i + 1
-  const auto look_up = [&](std::size_t i) {
-    const Merge* merge = i + 1 < symbols.size() ? merges.find(symbols[i].id, symbols[i + 1].id) : nullptr;
-    pairs[i] = merge == nullptr ? kNone : *merge;
-  };
-  for (std::size_t i = 0; i + 1 < symbols.size(); ++i) look_up(i);
-  while (symbols.size() > 1) {
-    std::size_t best = 0;
-    for (std::size_t i = 1; i + 1 < symbols.size(); ++i) {
-      if (pairs[i].rank < pairs[best].rank) best = i;
-    }
-    if (pairs[best].rank == kNone.rank) return;
-    symbols[best].id = pairs[best].id;
-    symbols.erase(symbols.begin() + static_cast<std::ptrdiff_t>(best) + 1);
-    for (std::size_t i = best + 1; i + 1 < symbols.size(); ++i) pairs[i] = pairs[i + 1];
-    look_up(best);
-    if (best > 0) look_up(best - 1);
-  }
-}
-
-// A heap of candidate pairs over a linked list; a candidate whose symbols have changed since is dropped when it comes up.
-void Bpe::merge_many(const PairTable<Merge>& merges, Scratch& scratch) {
-  auto& [symbols, heap] = scratch;
-  const auto later = [](const Candidate& a, const Candidate& b) { return a.rank != b.rank ? a.rank > b.rank : a.position > b.position; };
-  const auto offer = [&](std::int32_t position) {
-    const Symbol& left = symbols[static_cast<std::size_t>(position)];
-    if (left.next < 0) return false;
-    const Merge* merge = merges.find(left.id, symbols[static_cast<std::size_t>(left.next)].id);
-    if (merge != nullptr) heap.push_back({merge->rank, position, merge->id});
-    return merge != nullptr;
-  };
-  const auto count = static_cast<std::int32_t>(symbols.size());
-  heap.clear();
-  for (std::int32_t i = 0; i < count; ++i) {
-    symbols[static_cast<std::size_t>(i)].previous = i - 1;
-    symbols[static_cast<std::size_t>(i)].next = i + 1 < count ? i + 1 : -1;
-  }
-  for (std::int32_t i = 0; i < count; ++i) offer(i);
-  std::make_heap(heap.begin(), heap.end(), later);
-  while (!heap.empty()) {
-    std::pop_heap(heap.begin(), heap.end(), later);
-    const Candidate best = heap.back();
-    heap.pop_back();
-    Symbol& left = symbols[static_cast<std::size_t>(best.position)];
-    if (left.id < 0 || left.next < 0) continue;
-    Symbol& right = symbols[static_cast<std::size_t>(left.next)];
-    const Merge* merge = merges.find(left.id, right.id);
-    if (merge == nullptr || merge->id != best.id) continue;
-    left.id = best.id;
-    left.next = right.next;
-    right.id = -1;
-    if (left.next >= 0) symbols[static_cast<std::size_t>(left.next)].previous = best.position;
-    if (offer(best.position)) std::push_heap(heap.begin(), heap.end(), later);
-    if (left.previous >= 0 && offer(left.previous)) std::push_heap(heap.begin(), heap.end(), later);
-  }
 }
 
 }  // namespace sluice::text

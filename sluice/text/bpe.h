@@ -4,8 +4,8 @@
 #include <optional>
 #include <string>
 
+#include "sluice/text/bpe_merges.h"
 #include "sluice/text/model.h"
-#include "sluice/text/pair_table.h"
 
 namespace sluice::text {
 
@@ -18,29 +18,12 @@ class Bpe final : public Model {
   void tokenize(const Pieces& pieces, std::vector<std::int32_t>& ids) const override;
 
  private:
-  struct Merge {
-    std::int32_t rank, id;  // lower ranks first; the token that the pair becomes
-  };
-  struct Symbol {
-    std::int32_t id;              // -1 once merged away
-    std::int32_t previous, next;  // -1 at the ends
-  };
-  struct Candidate {
-    std::int32_t rank, position, id;
-  };
-  struct Scratch {
-    std::vector<Symbol> symbols;
-    std::vector<Candidate> heap;
-  };
-
   void read_merges(const ComponentSpec& spec);
-  void add_characters(std::string_view piece, std::vector<Symbol>& symbols) const;
+  void add_characters(std::string_view piece, std::vector<std::int32_t>& symbols) const;
   std::int32_t character_id(std::string_view character, bool is_first, bool is_last) const;  // -1 when it is no token
-  static void merge_few(const PairTable<Merge>& merges, std::vector<Symbol>& symbols);
-  static void merge_many(const PairTable<Merge>& merges, Scratch& scratch);
 
   const Vocabulary* vocabulary_;
-  PairTable<Merge> merges_;
+  BpeMerges merges_;
   std::string continuing_prefix_, end_suffix_;  // of characters that are not first, and of the last one
   std::optional<std::int32_t> unknown_;
   bool fuse_unknown_, ignore_merges_;

@@ -5,28 +5,26 @@
 #include "sluice/base/error.h"
 #include "sluice/text/hf_tokenizer.h"
 #include "sluice/text/sentencepiece_tokenizer.h"
+#include "sluice/text/tekken_tokenizer.h"
 
 namespace sluice::text {
 namespace {
 
-bool is_tekken(const std::string& name) { return name.starts_with("tekken") && (name.ends_with(".json") || name.ends_with(".json.gz")); }
-
 std::unique_ptr<Tokenizer> open_file(const fs::path& path) {
   const std::string name = path.filename().string();
-  if (is_tekken(name)) {
-    throw Error(path.string() + ": tokenizers of the tekken format are not supported",
-                "use the tokenizer.json of the same model (HF's folders of Mistral models have one)");
-  }
+  if (is_tekken_name(name)) return std::make_unique<TekkenTokenizer>(path);
   if (name.ends_with(".json") || name.ends_with(".json.gz")) return std::make_unique<HfTokenizer>(path);
   if (name.ends_with(".model")) return std::make_unique<SentencePieceTokenizer>(path);
-  throw Error(path.string() + " is not named like a tokenizer", "give a tokenizer.json, a tokenizer.json.gz or a tokenizer.model");
+  throw Error(path.string() + " is not named like a tokenizer",
+              "give a tokenizer.json, a tekken.json (either may end in .gz too) or a tokenizer.model");
 }
 
 // The folder's tekken file, the first by name; empty when it has none.
 fs::path tekken_in(const fs::path& folder) {
   fs::path first;
+  if (!fs::is_directory(folder)) return first;
   for (const auto& entry : fs::directory_iterator(folder)) {
-    if (is_tekken(entry.path().filename().string()) && (first.empty() || entry.path() < first)) first = entry.path();
+    if (is_tekken_name(entry.path().filename().string()) && (first.empty() || entry.path() < first)) first = entry.path();
   }
   return first;
 }
@@ -44,7 +42,7 @@ std::unique_ptr<Tokenizer> open_tokenizer(const fs::path& folder_or_file) {
   }
   if (const fs::path tekken = tekken_in(folder_or_file); !tekken.empty()) return open_file(tekken);
   if (fs::exists(folder_or_file / "tokenizer.model")) return open_file(folder_or_file / "tokenizer.model");
-  throw Error("the folder " + folder_or_file.string() + " has no tokenizer.json, tokenizer.json.gz or tokenizer.model",
+  throw Error("the folder " + folder_or_file.string() + " has no tokenizer.json, tekken.json or tokenizer.model",
               "copy the tokenizer's files there, or name the folder that has them");
 }
 
@@ -54,6 +52,8 @@ std::vector<fs::path> tokenizer_files(const fs::path& folder) {
                            "tokenizer.json.gz", "tokenizer.model", "tokenizer_config.json", "vocab.json"}) {
     if (fs::exists(folder / name)) files.push_back(folder / name);
   }
+  if (const fs::path tekken = tekken_in(folder); !tekken.empty()) files.push_back(tekken);
+  std::sort(files.begin(), files.end());
   return files;
 }
 

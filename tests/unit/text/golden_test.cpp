@@ -1,4 +1,4 @@
-// Ids and text against those recorded from HF's `tokenizers` and from `sentencepiece` (shared/golden/README.md).
+// Ids and text against those recorded from HF's `tokenizers`, `sentencepiece` and `mistral-common` (shared/golden/README.md).
 #include <gtest/gtest.h>
 
 #include "sluice/base/file.h"
@@ -77,7 +77,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Golden{"stories260K", "data/weights/stories260K"},
                     Golden{"stories260K.spm", "data/weights/stories260K/tokenizer.model"}, Golden{"gpt2", "data/tokenizers/gpt2"},  //
                     Golden{"llama3_1", "data/tokenizers/llama3_1"}, Golden{"qwen3", "data/tokenizers/qwen3"},                       //
-                    Golden{"deepseek_v3", "data/tokenizers/deepseek_v3"}, Golden{"gptoss", "data/tokenizers/gptoss"}),
+                    Golden{"deepseek_v3", "data/tokenizers/deepseek_v3"}, Golden{"gptoss", "data/tokenizers/gptoss"},
+                    Golden{"mistral_tekken", "data/tokenizers/mistral_tekken"}),
     [](const testing::TestParamInfo<Golden>& golden) {
       std::string name = golden.param.name;
       for (char& c : name) c = c == '.' ? '_' : c;

@@ -290,7 +290,7 @@ TEST(OpenTokenizer, TakesTheFirstOfTheNamesInAFolder) {
   write_file_atomic(scratch.path() / "tokenizer.model", "not a model");
   EXPECT_PRED2(has, error_of_opening(scratch.path()), "is not a SentencePiece model");
   write_file_atomic(scratch.path() / "tekken_240911.json.gz", "{}");
-  EXPECT_PRED2(has, error_of_opening(scratch.path()), "tekken");
+  EXPECT_PRED2(has, error_of_opening(scratch.path()), "tekken_240911.json.gz lacks \"config\"");
   write_file_atomic(scratch.path() / "tokenizer.json", dump_json(small_tokenizer()));
   EXPECT_EQ(open_tokenizer(scratch.path())->vocab_size(), 10);
   write_file_atomic(scratch.path() / "tokenizer.txt", "x");
@@ -317,10 +317,10 @@ TEST(OpenTokenizer, ReadsTheRolesOfSpecialTokens) {
 
 TEST(OpenTokenizer, ListsTheFilesThatGoWithAModel) {
   const ScratchFolder scratch;
-  for (const char* name : {"tokenizer.json", "vocab.json", "config.json", "model.safetensors", "chat_template.jinja"}) {
+  for (const char* name : {"tokenizer.json", "vocab.json", "tekken.json", "config.json", "model.safetensors", "chat_template.jinja"}) {
     write_file_atomic(scratch.path() / name, "{}");
   }
-  EXPECT_EQ(tokenizer_files(scratch.path()), (std::vector<fs::path>{scratch.path() / "chat_template.jinja",
+  EXPECT_EQ(tokenizer_files(scratch.path()), (std::vector<fs::path>{scratch.path() / "chat_template.jinja", scratch.path() / "tekken.json",
                                                                     scratch.path() / "tokenizer.json", scratch.path() / "vocab.json"}));
 }
 
