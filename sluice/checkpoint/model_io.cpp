@@ -49,22 +49,41 @@ Error wrong_shape(const std::string& name, const std::vector<std::int64_t>& foun
                "load the checkpoint with the config.json it was saved with, or change the recipe's model sizes to the checkpoint's");
 }
 
-void load_hf(const fs::path& path, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store) {
+// A HF tensor in our layout: its last two dimensions swapped back where HF has them the other way round.
+at::Tensor in_our_layout(const at::Tensor& tensor, models::HfLayout layout) {
+  return layout == models::HfLayout::kTransposed ? tensor.transpose(-1, -2) : tensor;
+}
+
+void load_hf(const ModelFolder& model, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store) {
+  const fs::path& path = model.path;
   const WeightFolder folder(path);
-  std::set<std::string> unused(folder.names().begin(), folder.names().end());
+  std::set<std::string> unused;
+  for (const std::string& name : folder.names()) {
+    if (!model.config->ignores(name)) unused.insert(name);
+  }
   std::vector<std::string> missing;
   for (const models::TensorSpec& spec : table) {
     const at::Tensor flat = destination(store.at(spec.parameter.name)).view({-1});
     for (const models::HfPart& part : spec.hf) {
-      const TensorView* view = folder.find(part.name);
+      const bool renamed = !part.other_name.empty() && !folder.find(part.name);
+      const std::string& name = renamed ? part.other_name : part.name;
+      const TensorView* view = folder.find(name);
       if (!view) {
         missing.push_back(part.name);
         continue;
       }
-      if (view->shape != part.shape) throw wrong_shape(part.name, view->shape, part.shape);
-      const at::Tensor source = over(*view).view({-1});
-      flat.narrow(0, part.offset, source.numel()).copy_(source);
-      unused.erase(part.name);
+      if (view->shape != part.shape) throw wrong_shape(name, view->shape, part.shape);
+      const at::Tensor source = in_our_layout(over(*view), part.layout);
+      flat.narrow(0, part.offset, source.numel()).view(source.sizes()).copy_(source);
+      unused.erase(name);
+    }
+    for (const std::string& copy : spec.hf_copies) {
+      const TensorView *view = folder.find(copy), *first = folder.find(spec.hf[0].name);
+      if (view && first && !std::ranges::equal(view->bytes, first->bytes)) {
+        throw Error(path.string() + ": " + copy + " and " + spec.hf[0].name + " should hold the same values, and differ",
+                    "take the checkpoint again; this architecture shares the two");
+      }
+      unused.erase(copy);
     }
   }
   if (!missing.empty()) throw Error(path.string() + " lacks " + std::to_string(missing.size()) + " tensors of the model: " + list(missing), "take the checkpoint again, whole");
@@ -118,6 +137,16 @@ DType largest_dtype(const fs::path& path, FolderKind kind) {
   return dtype;
 }
 
+std::set<std::string> tensor_names(const ModelFolder& folder) {
+  if (folder.kind == FolderKind::kHf) {
+    const WeightFolder weights(folder.path);
+    return {weights.names().begin(), weights.names().end()};
+  }
+  const ShardedFolder weights(folder.path, ShardedFolder::Checksums::kSkip);
+  const auto names = weights.names();
+  return {names.begin(), names.end()};
+}
+
 }  // namespace
 
 at::ScalarType to_torch(DType dtype) {
@@ -142,7 +171,9 @@ DType from_torch(at::ScalarType dtype) {
 
 at::Tensor exact_value(const nn::Parameter& parameter) { return parameter.master.defined() ? parameter.master : parameter.value.detach(); }
 
-ModelFolder open_model_folder(const fs::path& path) {
+ModelFolder open_model_folder(const fs::path& given) {
+  const fs::path path = follow_pointer(given);
+  if (fs::is_regular_file(path)) throw Error(path.string() + " is a file, not a model folder", "give a folder with config.json and weights, a run folder, or its checkpoints/best or latest");
   if (!fs::is_directory(path)) throw Error("there is no model folder " + path.string(), "give a folder with config.json and weights, or a run folder");
   if (!fs::exists(path / "config.json") && fs::is_directory(checkpoints_folder(path))) {
     const auto latest = find_latest(path);
@@ -162,6 +193,8 @@ ModelFolder open_model_folder(const fs::path& path) {
   folder.architecture = config["model_type"].get<std::string>();
   folder.config = models::find_architecture(folder.architecture, where).make_config();
   folder.config->read_hf(config, where);
+  const std::set<std::string> names = tensor_names(folder);
+  folder.config->fit_to_checkpoint([&](const std::string& name) { return names.contains(name); });
   Violations violations;
   folder.config->check(violations);
   violations.raise(where);
@@ -171,33 +204,44 @@ ModelFolder open_model_folder(const fs::path& path) {
 
 void load_weights(const ModelFolder& folder, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store) {
   const at::NoGradGuard no_grad;
-  (folder.kind == FolderKind::kHf ? load_hf : load_native)(folder.path, table, store);
+  if (folder.kind == FolderKind::kHf) load_hf(folder, table, store);
+  else load_native(folder.path, table, store);
   store.refresh_compute_copies();
 }
 
 void allocate_for_inference(nn::ParameterStore& store, at::ScalarType dtype) {
   for (nn::Parameter& parameter : store.all()) {
-    parameter.value = at::empty(parameter.spec.shape, parameter.spec.keep == nn::Keep::kFloat32 ? at::kFloat : dtype);
+    parameter.value = at::empty(parameter.spec.shape, parameter.spec.keep == nn::Keep::kComputePrecision ? dtype : at::kFloat);
   }
 }
 
 void export_hf(const fs::path& to, const models::ModelConfig& config, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store, DType dtype,
                const std::optional<fs::path>& tokenizer_folder) {
+  struct Source {
+    const nn::Parameter* parameter;
+    const models::HfPart* part;
+  };
   std::vector<TensorSpec> declared;
-  std::vector<std::pair<const nn::Parameter*, const models::HfPart*>> parts;
+  std::vector<Source> sources;
+  const auto add = [&](const std::string& name, const Source& from) {
+    const bool exact = from.parameter->spec.keep == nn::Keep::kFloat32InFiles;
+    declared.push_back({name, exact ? DType::kF32 : dtype, from.part->shape});
+    sources.push_back(from);
+  };
   for (const models::TensorSpec& spec : table) {
-    for (const models::HfPart& part : spec.hf) {
-      declared.push_back({part.name, dtype, part.shape});
-      parts.push_back({&store.at(spec.parameter.name), &part});
-    }
+    const nn::Parameter& parameter = store.at(spec.parameter.name);
+    for (const models::HfPart& part : spec.hf) add(part.name, {&parameter, &part});
+    for (const std::string& copy : spec.hf_copies) add(copy, {&parameter, &spec.hf[0]});
   }
   fs::create_directories(to);
   at::Tensor current;  // keeps the bytes of one tensor until the next is asked for
   const TensorSource source = [&](std::size_t i) {
-    const auto [parameter, part] = parts[i];
-    std::int64_t count = 1;
-    for (const std::int64_t size : part->shape) count *= size;
-    current = exact_value(*parameter).view({-1}).narrow(0, part->offset, count).to(to_torch(dtype)).contiguous();
+    const auto [parameter, part] = sources[i];
+    std::vector<std::int64_t> shape = part->shape;
+    if (part->layout == models::HfLayout::kTransposed) std::swap(shape[shape.size() - 1], shape[shape.size() - 2]);
+    const auto count = static_cast<std::int64_t>(*tensor_bytes(DType::kU8, shape));
+    const at::Tensor ours = exact_value(*parameter).view({-1}).narrow(0, part->offset, count).view(shape);
+    current = in_our_layout(ours, part->layout).to(to_torch(declared[i].dtype)).contiguous();
     return std::span(static_cast<const std::byte*>(current.data_ptr()), static_cast<std::size_t>(current.nbytes()));
   };
   write_weight_folder(to, declared, source);

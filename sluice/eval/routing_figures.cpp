@@ -93,7 +93,7 @@ void RoutingCollector::count_served(std::size_t layer, const std::int64_t* serve
 }
 
 void RoutingCollector::add_layer(std::size_t layer, const nn::RouterRecord& record, const data::Batch& batch, std::vector<Row>& rows) {
-  const at::Tensor log_router = at::log_softmax(record.logits.detach().to(at::kCPU, at::kDouble), -1).contiguous();
+  const at::Tensor log_router = nn::router_log_probability(record.logits.detach().to(at::kCPU, at::kDouble), record.scoring).contiguous();
   const at::Tensor served = record.served.to(at::kCPU, at::kLong).contiguous();
   const std::int64_t top_k = served.size(1);
   for (std::int64_t row = 0; row < batch.rows; ++row) {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "sluice/base/error.h"
-#include "sluice/nn/linear.h"
+#include "sluice/nn/head.h"
 #include "sluice/parallel/apply.h"
 
 namespace sluice::generate {
@@ -26,7 +26,7 @@ at::Tensor next_logits(const Runnable& runnable, const at::Tensor& ids, nn::KvCa
   const nn::ForwardContext context{{rows, seq, {}, {}}, nn::local_seams(), nn::Mode::kInference, 0, &cache};
   const at::Tensor hidden = parallel::forward(runnable.model, ids.reshape({-1}), context, parallel::Recompute::kNone).hidden;
   cache.length += seq;
-  return nn::linear(hidden.view({rows, seq, -1}).select(1, seq - 1).contiguous(), runnable.model.head()).to(at::kFloat).contiguous();
+  return nn::head_logits(hidden.view({rows, seq, -1}).select(1, seq - 1).contiguous(), runnable.model.head()).contiguous();
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 #include "sluice/base/error.h"
 #include "sluice/base/json.h"
 #include "sluice/checkpoint/safetensors_writer.h"
-#include "sluice/nn/linear.h"
+#include "sluice/nn/head.h"
 #include "sluice/parallel/apply.h"
 
 namespace sluice::generate {
@@ -66,7 +66,7 @@ void for_each_logits(const Runnable& runnable, const TokenRows& rows, const std:
     const nn::ForwardContext context{{static_cast<std::int64_t>(end - begin), seq, {}, {}}, nn::local_seams(), nn::Mode::kInference};
     const at::Tensor hidden = parallel::forward(runnable.model, tensor_of(rows, begin, end), context, parallel::Recompute::kNone).hidden;
     for (std::int64_t at = 0; at < hidden.size(0); at += chunk) {
-      take(nn::linear(hidden.narrow(0, at, std::min(chunk, hidden.size(0) - at)), runnable.model.head()).to(at::kFloat).contiguous());
+      take(nn::head_logits(hidden.narrow(0, at, std::min(chunk, hidden.size(0) - at)), runnable.model.head()).contiguous());
     }
   }
 }

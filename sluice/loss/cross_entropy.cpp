@@ -15,47 +15,50 @@ constexpr std::int64_t kChunkRows = 512;  // 33 MB of bf16 logits at 32,000 toke
 enum class Want { kLoss, kLossAndGradients };
 
 // ATen, chunk by chunk. Fills dx and adds to head.grad where gradients are wanted.
-double by_chunks(const at::Tensor& x, const nn::Parameter& head, const at::Tensor& labels, double scale, Want want, at::Tensor& dx) {
-  const at::Tensor w = head.value.detach();
+double by_chunks(const at::Tensor& x, const nn::Head& head, const at::Tensor& labels, double scale, Want want, at::Tensor& dx) {
+  const at::Tensor w = head.weight.value.detach();
   double total = 0;
   for (std::int64_t begin = 0; begin < x.size(0); begin += kChunkRows) {
     const std::int64_t n = std::min(kChunkRows, x.size(0) - begin);
     const at::Tensor chunk = x.narrow(0, begin, n), label = labels.narrow(0, begin, n).unsqueeze(1);
-    const at::Tensor log_probability = at::log_softmax(at::linear(chunk, w).to(at::kFloat), 1);
+    at::Tensor logits = at::linear(chunk, w).to(at::kFloat), tanh;
+    if (head.softcap > 0) logits = (tanh = at::tanh(logits / head.softcap)) * head.softcap;
+    const at::Tensor log_probability = at::log_softmax(logits, 1);
     total -= log_probability.gather(1, label).sum(at::kDouble).item<double>();
     if (want == Want::kLoss) continue;
     at::Tensor d_logits = log_probability.exp_();
     d_logits.scatter_add_(1, label, at::full({n, 1}, -1.0, d_logits.options()));
+    if (head.softcap > 0) d_logits.mul_(1 - tanh.square());
     d_logits = d_logits.mul_(scale).to(w.scalar_type());
     dx.narrow(0, begin, n).copy_(at::mm(d_logits, w));
-    if (head.trainable()) nn::add_weight_gradient(d_logits, chunk, head.grad);
+    if (head.weight.trainable()) nn::add_weight_gradient(d_logits, chunk, head.weight.grad);
   }
   return total;
 }
 
-double by_kernel(const at::Tensor& x, const nn::Parameter& head, const at::Tensor& labels, double scale, Want want, at::Tensor& dx) {
+double by_kernel(const at::Tensor& x, const nn::Head& head, const at::Tensor& labels, double scale, Want want, at::Tensor& dx) {
   kernels::cpu::HeadLossInput input;
   input.rows = x.size(0);
   input.hidden = x.size(1);
-  input.vocab = head.value.size(0);
+  input.vocab = head.weight.value.size(0);
   input.x = nn::raw_bf16(x);
-  input.w = nn::raw_bf16(head.value);
+  input.w = nn::raw_bf16(head.weight.value);
   input.labels = labels.data_ptr<std::int64_t>();
   input.scale = static_cast<float>(scale);
   input.chunk_rows = kChunkRows;
   kernels::cpu::HeadLossOutput output;
   if (want == Want::kLossAndGradients) {
     output.dx = nn::raw_bf16(dx);
-    output.dw = nn::raw_float(head.grad);
+    output.dw = nn::raw_float(head.weight.grad);
   }
   return kernels::cpu::head_loss(input, output, nn::workspace());
 }
 
 struct CrossEntropyFunction : torch::autograd::Function<CrossEntropyFunction> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor&, const nn::Parameter* head, const at::Tensor& labels,
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor&, const nn::Head* head, const at::Tensor& labels,
                             double scale, Want want) {
     at::Tensor dx = want == Want::kLoss ? at::Tensor() : at::empty_like(x);
-    const double total = (nn::use_cpu_kernels(x) ? by_kernel : by_chunks)(x, *head, labels, scale, want, dx);
+    const double total = (head->softcap == 0 && nn::use_cpu_kernels(x) ? by_kernel : by_chunks)(x, *head, labels, scale, want, dx);
     context->save_for_backward({dx});
     return at::scalar_tensor(total * scale, at::kDouble);
   }
@@ -68,18 +71,19 @@ struct CrossEntropyFunction : torch::autograd::Function<CrossEntropyFunction> {
 
 }  // namespace
 
-at::Tensor shift_labels(const at::Tensor& labels) {
+at::Tensor shift_labels(const at::Tensor& labels, std::int64_t by) {
   at::Tensor shifted = at::full_like(labels, kIgnored);
-  shifted.narrow(1, 0, labels.size(1) - 1).copy_(labels.narrow(1, 1, labels.size(1) - 1));
+  const std::int64_t kept = std::max<std::int64_t>(0, labels.size(1) - by);
+  shifted.narrow(1, 0, kept).copy_(labels.narrow(1, labels.size(1) - kept, kept));
   return shifted.view({-1});
 }
 
-at::Tensor cross_entropy(const at::Tensor& hidden, const nn::Parameter& head, const at::Tensor& labels, double scale) {
+at::Tensor cross_entropy(const at::Tensor& hidden, const nn::Head& head, const at::Tensor& labels, double scale) {
   const at::Tensor counted = at::nonzero(labels != kIgnored).view({-1});
   const bool all = counted.numel() == labels.numel();
   const at::Tensor x = all ? hidden.contiguous() : hidden.index_select(0, counted), y = all ? labels.contiguous() : labels.index_select(0, counted);
-  const bool gradients = at::GradMode::is_enabled() && (x.requires_grad() || head.trainable());
-  return CrossEntropyFunction::apply(x, head.value, &head, y, scale, gradients ? Want::kLossAndGradients : Want::kLoss);
+  const bool gradients = at::GradMode::is_enabled() && (x.requires_grad() || head.weight.trainable());
+  return CrossEntropyFunction::apply(x, head.weight.value, &head, y, scale, gradients ? Want::kLossAndGradients : Want::kLoss);
 }
 
 }  // namespace sluice::loss

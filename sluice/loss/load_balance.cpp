@@ -12,7 +12,7 @@ at::Tensor assignments(const at::Tensor& experts, const at::Tensor& real, std::i
 }
 
 at::Tensor real_probabilities(const nn::RouterRecord& record, const at::Tensor& real) {
-  const at::Tensor probability = at::softmax(record.logits, -1);
+  const at::Tensor probability = record.scoring == nn::Scoring::kSoftmax ? at::softmax(record.logits, -1) : nn::router_log_probability(record.logits, record.scoring).exp();
   return real.defined() ? probability * real.unsqueeze(1) : probability;
 }
 

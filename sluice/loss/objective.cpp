@@ -35,7 +35,11 @@ BatchTensors to_tensors(const data::Batch& batch, Tokens supervised) {
   BatchTensors out;
   out.shape = {batch.rows, batch.seq, {}, {}};
   out.ids = copy(batch.ids);
-  out.labels = shift_labels(copy(batch.labels).view({batch.rows, batch.seq}));
+  const at::Tensor labels = copy(batch.labels).view({batch.rows, batch.seq});
+  out.labels = shift_labels(labels);
+  out.mtp_labels = shift_labels(labels, 2);
+  out.mtp_tokens = static_cast<double>((out.mtp_labels != kIgnored).sum().item<std::int64_t>());
+  out.next_ids = shift_labels(out.ids.view({batch.rows, batch.seq})).clamp_min(0);
   out.target_tokens = static_cast<double>(batch.target_tokens);
   out.real_tokens = static_cast<double>(batch.real_tokens);
   if (batch.real_tokens < batch.rows * batch.seq) {
@@ -50,6 +54,7 @@ BatchTensors to_tensors(const data::Batch& batch, Tokens supervised) {
 
 void Denominators::add(const BatchTensors& batch) {
   target_tokens += batch.target_tokens;
+  mtp_tokens += batch.mtp_tokens;
   real_tokens += batch.real_tokens;
   supervised_tokens += batch.supervised_tokens;
   micro_steps += 1;
@@ -57,13 +62,13 @@ void Denominators::add(const BatchTensors& batch) {
 
 at::Tensor Terms::total() const {
   at::Tensor sum = lm;
-  for (const at::Tensor* term : {&aux, &z, &routing}) {
+  for (const at::Tensor* term : {&aux, &z, &routing, &mtp}) {
     if (term->defined()) sum = sum + *term;
   }
   return sum;
 }
 
-Terms objective(const ObjectiveConfig& config, const at::Tensor& hidden, const std::vector<nn::RouterRecord>& routers, const nn::Parameter& head,
+Terms objective(const ObjectiveConfig& config, const at::Tensor& hidden, const std::vector<nn::RouterRecord>& routers, const nn::Head& head,
                 const BatchTensors& batch, const at::Tensor& log_preferences, const Denominators& denominators) {
   Terms terms;
   terms.lm = cross_entropy(hidden, head, batch.labels, 1 / std::max(1.0, denominators.target_tokens));

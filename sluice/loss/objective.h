@@ -8,7 +8,7 @@
 #include "sluice/loss/load_balance.h"
 #include "sluice/loss/routing_supervision.h"
 #include "sluice/nn/forward.h"
-#include "sluice/nn/parameter.h"
+#include "sluice/nn/head.h"
 
 namespace sluice::loss {
 
@@ -24,15 +24,17 @@ struct BatchTensors {
   nn::SequenceShape shape;
   at::Tensor ids;     // [tokens], int64
   at::Tensor labels;  // [tokens], int64, shifted: what the next position holds, kIgnored = not counted
+  at::Tensor next_ids;    // [tokens], int64: the token after each position; 0 after a row's last
+  at::Tensor mtp_labels;  // [tokens], int64: as labels, of the position after the next, for multi-token prediction
   at::Tensor real;    // [tokens], float32, 1 = real; undefined when all are
   at::Tensor expert_label;  // [tokens], int64: the label of the tokens that routing supervision covers, else -1
-  double target_tokens = 0, real_tokens = 0, supervised_tokens = 0;
+  double target_tokens = 0, mtp_tokens = 0, real_tokens = 0, supervised_tokens = 0;
 };
 BatchTensors to_tensors(const data::Batch& batch, Tokens supervised);
 
 // What the terms are divided by: sums over the whole global batch, so that the losses of its micro-batches add up to its loss.
 struct Denominators {
-  double target_tokens = 0, real_tokens = 0, supervised_tokens = 0;
+  double target_tokens = 0, mtp_tokens = 0, real_tokens = 0, supervised_tokens = 0;
   double micro_steps = 0;
   const GlobalFrequencies* frequencies = nullptr;  // with aux_scope global_batch
   void add(const BatchTensors& batch);
@@ -40,14 +42,14 @@ struct Denominators {
 
 // float64 scalars, each weighted; undefined = the term is not part of this objective.
 struct Terms {
-  at::Tensor lm, aux, z, routing;
+  at::Tensor lm, aux, z, routing, mtp;
   at::Tensor total() const;
 };
 
 // The terms of one micro-batch. Under gradient mode head.grad has already been added to (cross_entropy); total().backward() does the rest.
 //   hidden           [tokens, hidden], after the final norm
 //   log_preferences  [labels, experts]; undefined without routing supervision
-Terms objective(const ObjectiveConfig& config, const at::Tensor& hidden, const std::vector<nn::RouterRecord>& routers, const nn::Parameter& head,
+Terms objective(const ObjectiveConfig& config, const at::Tensor& hidden, const std::vector<nn::RouterRecord>& routers, const nn::Head& head,
                 const BatchTensors& batch, const at::Tensor& log_preferences, const Denominators& denominators);
 
 }  // namespace sluice::loss

@@ -59,7 +59,7 @@ at::Tensor routing_supervision(const RoutingSupervisionConfig& config, const std
   }
   const at::Tensor row = at::nonzero(label >= 0).view({-1});
   const at::Tensor log_q = log_preferences.index_select(0, label.index_select(0, row));
-  const at::Tensor log_p = at::log_softmax(combined_logits(config.aggregate, at::stack(layers).index_select(1, row)), -1);
+  const at::Tensor log_p = nn::router_log_probability(combined_logits(config.aggregate, at::stack(layers).index_select(1, row)), records[0].scoring);
   return (log_q.exp() * (log_q - log_p)).sum() / (tokens * static_cast<double>(log_p.size(0)));
 }
 

@@ -1,78 +1,166 @@
 #include "sluice/models/hf_config.h"
 
-#include "sluice/base/error.h"
-
 namespace sluice::models {
+namespace {
 
-Error HfConfig::wrong(const std::string& key, const Json& value, const std::string& expected) const {
-  return Error(where_ + ": " + key + " = " + dump_json(value) + " is not " + expected, "mend config.json, or take it again from where the model came from");
+constexpr const char* kRemedy = "mend config.json, or take it again from where the model came from";
+
+// A rope type and its settings, from either style of object.
+nn::RopeScaling scaling_of(const HfConfig& rope) {
+  nn::RopeScaling scaling;
+  config::for_each_leaf(scaling, [&](const std::string& key, auto& field, const char*) { rope.read(key, field); });
+  if (!rope.has("rope_type")) rope.read("type", scaling.rope_type);
+  return scaling;
 }
 
-std::optional<std::int64_t> HfConfig::optional_integer(const char* key) const {
+bool same(const nn::RopeScaling& a, const nn::RopeScaling& b) { return config::differences(a, b).empty(); }
+
+}  // namespace
+
+const Json* HfConfig::find(std::string_view key) const {
   const auto found = config_.find(key);
-  if (found == config_.end() || found->is_null()) return std::nullopt;
-  if (!found->is_number_integer()) throw wrong(key, *found, "a whole number");
-  return found->get<std::int64_t>();
+  return found == config_.end() ? nullptr : &*found;
 }
 
-std::int64_t HfConfig::integer(const char* key) const {
-  const auto value = optional_integer(key);
-  if (!value) throw Error(where_ + " has no " + std::string(key), "mend config.json, or take it again from where the model came from");
-  return *value;
+Error HfConfig::wrong(std::string_view key, const std::string& expected) const {
+  return Error(where_ + ": " + std::string(key) + " = " + dump_json(*find(key)) + " is not " + expected, kRemedy);
 }
 
-std::int64_t HfConfig::integer(const char* key, std::int64_t otherwise) const { return optional_integer(key).value_or(otherwise); }
-
-double HfConfig::number(const char* key, double otherwise) const {
-  const auto found = config_.find(key);
-  if (found == config_.end() || found->is_null()) return otherwise;
-  if (!found->is_number()) throw wrong(key, *found, "a number");
-  return found->get<double>();
+void HfConfig::read(std::string_view key, std::int64_t& out) const {
+  const Json* value = find(key);
+  if (!value || value->is_null()) return;
+  if (!value->is_number_integer()) throw wrong(key, "a whole number");
+  out = value->get<std::int64_t>();
 }
 
-bool HfConfig::boolean(const char* key, bool otherwise) const {
-  const auto found = config_.find(key);
-  if (found == config_.end() || found->is_null()) return otherwise;
-  if (!found->is_boolean()) throw wrong(key, *found, "true or false");
-  return found->get<bool>();
+void HfConfig::read(std::string_view key, double& out) const {
+  const Json* value = find(key);
+  if (!value || value->is_null()) return;
+  if (!value->is_number()) throw wrong(key, "a number");
+  out = value->get<double>();
 }
 
-std::string HfConfig::text(const char* key, const std::string& otherwise) const {
-  const auto found = config_.find(key);
-  if (found == config_.end() || found->is_null()) return otherwise;
-  if (!found->is_string()) throw wrong(key, *found, "a text");
-  return found->get<std::string>();
+void HfConfig::read(std::string_view key, bool& out) const {
+  const Json* value = find(key);
+  if (!value || value->is_null()) return;
+  if (!value->is_boolean()) throw wrong(key, "true or false");
+  out = value->get<bool>();
 }
 
-double HfConfig::rope_theta(double otherwise) const {
-  const auto parameters = config_.find("rope_parameters");
-  const bool new_style = parameters != config_.end() && parameters->is_object() && parameters->contains("rope_theta");
-  const double old_value = number("rope_theta", otherwise);
-  if (!new_style) return old_value;
-  const double value = HfConfig(*parameters, where_ + ": rope_parameters").number("rope_theta", otherwise);
-  if (config_.contains("rope_theta") && old_value != value) {
-    throw Error(where_ + ": rope_theta = " + std::to_string(old_value) + " and rope_parameters.rope_theta = " + std::to_string(value) + " disagree",
-                "keep the one that the model was trained with in both places");
+void HfConfig::read(std::string_view key, std::string& out) const {
+  const Json* value = find(key);
+  if (!value || value->is_null()) return;
+  if (!value->is_string()) throw wrong(key, "a text");
+  out = value->get<std::string>();
+}
+
+void HfConfig::read(std::string_view key, std::vector<std::int64_t>& out) const {
+  const Json* value = find(key);
+  if (!value) return;
+  out.clear();
+  if (value->is_null()) return;
+  for (const Json& item : value->is_array() ? *value : Json::array({*value})) {
+    if (!item.is_number_integer()) throw wrong(key, "a whole number or a list of them");
+    out.push_back(item.get<std::int64_t>());
   }
-  return value;
 }
 
-void HfConfig::require_default_rope() const {
-  for (const char* key : {"rope_parameters", "rope_scaling"}) {
-    const auto found = config_.find(key);
-    if (found == config_.end() || !found->is_object()) continue;
-    const HfConfig rope(*found, where_ + ": " + key);
-    const std::string type = rope.text("rope_type", rope.text("type", "default"));
-    if (type != "default") throw Error(where_ + ": " + key + " has rope_type '" + type + "', which this architecture does not use", "use rope_type default");
+void HfConfig::read(std::string_view key, std::vector<std::string>& out) const {
+  const Json* value = find(key);
+  if (!value) return;
+  out.clear();
+  if (value->is_null()) return;
+  if (!value->is_array()) throw wrong(key, "a list of texts");
+  for (const Json& item : *value) {
+    if (!item.is_string()) throw wrong(key, "a list of texts");
+    out.push_back(item.get<std::string>());
   }
 }
 
-void write_both_styles(OrderedJson& config, double rope_theta, const std::string& dtype) {
-  config["rope_theta"] = rope_theta;
-  config["rope_scaling"] = nullptr;
-  config["rope_parameters"] = {{"rope_theta", rope_theta}, {"rope_type", "default"}};
-  config["torch_dtype"] = dtype;
-  config["dtype"] = dtype;
+void HfConfig::require(std::initializer_list<const char*> keys) const {
+  for (const char* key : keys) {
+    if (const Json* value = find(key); !value || value->is_null()) throw Error(where_ + " has no " + key, kRemedy);
+  }
+}
+
+void HfConfig::require_one_of(std::string_view key, std::initializer_list<Json> allowed) const {
+  const Json* value = find(key);
+  if (!value || value->is_null()) return;
+  std::vector<std::string> texts;
+  for (const Json& one : allowed) {
+    if (*value == one) return;
+    texts.push_back(dump_json(one));
+  }
+  throw Error(where_ + ": " + std::string(key) + " = " + dump_json(*value) + " is not supported for this architecture", "use a model with " + std::string(key) + " " + join_or(texts));
+}
+
+void HfConfig::read_rope(double& theta, nn::RopeScaling& scaling) const {
+  const Json *new_style = find("rope_parameters"), *old_style = find("rope_scaling");
+  const double otherwise = theta;
+  read("rope_theta", theta);
+  if (old_style && old_style->is_object()) scaling = scaling_of(HfConfig(*old_style, where_ + ": rope_scaling"));
+  if (!new_style || !new_style->is_object()) return;
+  const HfConfig rope(*new_style, where_ + ": rope_parameters");
+  double new_theta = otherwise;
+  rope.read("rope_theta", new_theta);
+  const nn::RopeScaling new_scaling = scaling_of(rope);
+  const std::string remedy = "keep the one that the model was trained with in both places";
+  if (has("rope_theta") && rope.has("rope_theta") && theta != new_theta) {
+    throw Error(where_ + ": rope_theta = " + config::format(theta) + " and rope_parameters.rope_theta = " + config::format(new_theta) + " disagree", remedy);
+  }
+  if (old_style && old_style->is_object() && !same(scaling, new_scaling)) {
+    throw Error(where_ + ": rope_scaling and rope_parameters disagree: " + config::differences(scaling, new_scaling).front(), remedy);
+  }
+  if (rope.has("rope_theta")) theta = new_theta;
+  scaling = new_scaling;
+}
+
+void HfConfig::read_partial_rotary_factor(double& factor) const {
+  read("partial_rotary_factor", factor);
+  if (const Json* rope = find("rope_parameters"); rope && rope->is_object()) HfConfig(*rope, where_ + ": rope_parameters").read("partial_rotary_factor", factor);
+}
+
+void write_rope(OrderedJson& config, double theta, const nn::RopeScaling& scaling, std::optional<double> partial_rotary_factor) {
+  OrderedJson rope;
+  const auto set = [&](const char* key, const auto& value) {
+    if (value) rope[key] = *value;
+  };
+  rope["rope_type"] = config::format(scaling.rope_type);
+  if (scaling.rope_type != nn::RopeType::kDefault) {
+    rope["factor"] = scaling.factor;
+    set("original_max_position_embeddings", scaling.original_max_position_embeddings);
+  }
+  if (scaling.rope_type == nn::RopeType::kLlama3) {
+    rope["low_freq_factor"] = scaling.low_freq_factor;
+    rope["high_freq_factor"] = scaling.high_freq_factor;
+  }
+  if (scaling.rope_type == nn::RopeType::kYarn) {
+    rope["beta_fast"] = scaling.beta_fast;
+    rope["beta_slow"] = scaling.beta_slow;
+    set("mscale", scaling.mscale);
+    set("mscale_all_dim", scaling.mscale_all_dim);
+    set("attention_factor", scaling.attention_factor);
+    rope["truncate"] = scaling.truncate;
+  }
+  config["rope_theta"] = theta;
+  config["rope_scaling"] = scaling.rope_type == nn::RopeType::kDefault ? OrderedJson(nullptr) : rope;
+  rope["rope_theta"] = theta;
+  if (partial_rotary_factor) {
+    config["partial_rotary_factor"] = *partial_rotary_factor;
+    rope["partial_rotary_factor"] = *partial_rotary_factor;
+  }
+  config["rope_parameters"] = rope;
+}
+
+void write_dtype(OrderedJson& config, at::ScalarType dtype) {
+  const std::string name = dtype == at::kBFloat16 ? "bfloat16" : dtype == at::kHalf ? "float16" : "float32";
+  config["torch_dtype"] = name;
+  config["dtype"] = name;
+}
+
+OrderedJson token_id_value(const std::vector<std::int64_t>& ids) {
+  if (ids.empty()) return nullptr;
+  return ids.size() == 1 ? OrderedJson(ids.front()) : OrderedJson(ids);
 }
 
 }  // namespace sluice::models

@@ -1,38 +1,104 @@
-// Reads and writes the parts of HF's config.json that all families share, in both styles of key: transformers 4.x spells some settings
-// at the top level, 5.x puts them into rope_parameters, dtype and so on; a file that has only one style is silently misread by the other.
+// Reads and writes HF's config.json in both styles of key: transformers 4.x spells some settings at the top level, 5.x puts them into
+// rope_parameters, dtype and so on; a file that has only one style is silently misread by the other.
 #pragma once
+#include <c10/core/ScalarType.h>
+
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "sluice/base/error.h"
 #include "sluice/base/json.h"
+#include "sluice/config/fields.h"
+#include "sluice/nn/rope.h"
 
 namespace sluice::models {
 
-// Typed reads with errors that name the file, the key and the value.
+// Typed reads with errors that name the file, the key and the value. An absent or null key leaves `out` as it is, except that null empties
+// an optional and a list.
 class HfConfig {
  public:
   HfConfig(const Json& config, std::string where) : config_(config), where_(std::move(where)) {}
-  std::int64_t integer(const char* key) const;  // must be there
-  std::int64_t integer(const char* key, std::int64_t otherwise) const;
-  std::optional<std::int64_t> optional_integer(const char* key) const;  // absent or null: empty
-  double number(const char* key, double otherwise) const;
-  bool boolean(const char* key, bool otherwise) const;
-  std::string text(const char* key, const std::string& otherwise) const;
 
-  // From rope_parameters or rope_theta; Error when both are there and disagree.
-  double rope_theta(double otherwise) const;
-  // Error unless the rotary embedding is the plain one, with no scaling.
-  void require_default_rope() const;
+  void read(std::string_view key, std::int64_t& out) const;
+  void read(std::string_view key, double& out) const;
+  void read(std::string_view key, bool& out) const;
+  void read(std::string_view key, std::string& out) const;
+  void read(std::string_view key, std::vector<std::int64_t>& out) const;  // one number reads as a list of one
+  void read(std::string_view key, std::vector<std::string>& out) const;
+  template <class T>
+  void read(std::string_view key, std::optional<T>& out) const {
+    if (const Json* value = find(key)) {
+      out.reset();
+      if (!value->is_null()) read(key, out.emplace());
+    }
+  }
+  template <config::NamedEnum E>
+  void read(std::string_view key, E& out) const {
+    std::string text;
+    read(key, text);
+    if (text.empty()) return;
+    if (const std::string expected = config::parse_scalar(text, out); !expected.empty()) throw wrong(key, expected);
+  }
+
+  bool has(std::string_view key) const { return find(key) != nullptr; }
+  void require(std::initializer_list<const char*> keys) const;  // Error when one is absent or null
+  // Error unless the key is absent, null, or one of `allowed` (as JSON writes them): settings that change what a model computes and that
+  // its room computes in one way only.
+  void require_one_of(std::string_view key, std::initializer_list<Json> allowed) const;
+
+  // theta and scaling from rope_parameters (5.x), or rope_theta, rope_scaling (4.x). Error when both are there and disagree, and for a
+  // rope_type that is not one of RopeType's.
+  void read_rope(double& theta, nn::RopeScaling& scaling) const;
+  // partial_rotary_factor from the top level (4.x) or from rope_parameters (5.x).
+  void read_partial_rotary_factor(double& factor) const;
+
+  Error wrong(std::string_view key, const std::string& expected) const;
+  const std::string& where() const { return where_; }
 
  private:
-  Error wrong(const std::string& key, const Json& value, const std::string& expected) const;
+  const Json* find(std::string_view key) const;
   const Json& config_;
   std::string where_;
 };
 
-// Adds rope_theta, rope_scaling (null) and rope_parameters; torch_dtype and dtype.
-void write_both_styles(OrderedJson& config, double rope_theta, const std::string& dtype);
+// Every top-level field of `section` from the key of its name.
+template <config::Section S>
+void read_fields(S& section, const HfConfig& hf) {
+  config::for_each_leaf(section, [&](const std::string& key, auto& field, const char*) {
+    if (key.find('.') == std::string::npos) hf.read(key, field);
+  });
+}
+
+template <class T>
+OrderedJson hf_value(const T& value) {
+  return OrderedJson(value);
+}
+template <class T>
+OrderedJson hf_value(const std::optional<T>& value) {
+  return value ? OrderedJson(*value) : OrderedJson(nullptr);
+}
+template <config::NamedEnum E>
+OrderedJson hf_value(const E& value) {
+  return OrderedJson(config::format(value));
+}
+
+// The other way: each top-level field under its own name, then rope and dtype in both styles.
+template <config::Section S>
+OrderedJson write_fields(S section) {
+  OrderedJson out;
+  config::for_each_leaf(section, [&](const std::string& key, auto& field, const char*) {
+    if (key.find('.') == std::string::npos) out[key] = hf_value(field);
+  });
+  return out;
+}
+
+void write_rope(OrderedJson& config, double theta, const nn::RopeScaling& scaling, std::optional<double> partial_rotary_factor = std::nullopt);
+void write_dtype(OrderedJson& config, at::ScalarType dtype);
+// eos_token_id as HF has it: null, one number, or a list.
+OrderedJson token_id_value(const std::vector<std::int64_t>& ids);
 
 }  // namespace sluice::models

@@ -90,6 +90,7 @@ std::vector<Scalar> scalars_of(const StepMetrics& metrics) {
                              {"train/learning_rate", metrics.learning_rate},
                              {"train/grad_norm", metrics.grad_norm},
                              {"train/tokens_per_second", metrics.tokens_per_second}};
+  if (metrics.train.mtp_loss) out.push_back({"train/mtp_loss", *metrics.train.mtp_loss});
   if (metrics.validation) {
     out.push_back({"validation/loss", metrics.validation->loss});
     out.push_back({"validation/lm_loss", metrics.validation->lm_loss});

@@ -29,6 +29,15 @@ std::string read_from(const FileDescriptor& file, off_t offset) {
   return text;
 }
 
+// The step of a line that can be read as a whole; nothing for any other line.
+std::optional<std::int64_t> step_of_line(std::string_view line) {
+  try {
+    return step_metrics_from_json(parse_json(line, kFileName), kFileName).step;
+  } catch (const Error&) {
+    return std::nullopt;  // the caller counts these
+  }
+}
+
 // Calls `use` with each line, and its number, of a text that ends with a line end.
 template <class Use>
 void for_each_line(std::string_view text, std::int64_t number, Use use) {
@@ -42,11 +51,13 @@ void for_each_line(std::string_view text, std::int64_t number, Use use) {
 }  // namespace
 
 OrderedJson to_json(const Losses& losses) {
-  return {{"loss", losses.loss},
-          {"lm_loss", losses.lm_loss},
-          {"aux_loss", losses.aux_loss},
-          {"z_loss", losses.z_loss},
-          {"routing_supervision_loss", losses.routing_supervision_loss}};
+  OrderedJson out{{"loss", losses.loss},
+                  {"lm_loss", losses.lm_loss},
+                  {"aux_loss", losses.aux_loss},
+                  {"z_loss", losses.z_loss},
+                  {"routing_supervision_loss", losses.routing_supervision_loss}};
+  if (losses.mtp_loss) out["mtp_loss"] = *losses.mtp_loss;
+  return out;
 }
 
 OrderedJson to_json(const StepMetrics& metrics) {
@@ -66,7 +77,7 @@ OrderedJson to_json(const StepMetrics& metrics) {
 Losses losses_from_json(const Json& value, const std::string& where) {
   const JsonFields fields(value, where, kRemedy);
   return {fields.number("loss"), fields.number("lm_loss"), fields.number("aux_loss"), fields.number("z_loss"),
-          fields.number("routing_supervision_loss")};
+          fields.number("routing_supervision_loss"), fields.has("mtp_loss") ? std::optional(fields.number("mtp_loss")) : std::nullopt};
 }
 
 StepMetrics step_metrics_from_json(const Json& value, const std::string& where) {
@@ -92,16 +103,19 @@ MetricsWriter::MetricsWriter(const fs::path& run_folder) : path_(run_folder / kF
 
 void MetricsWriter::write(const StepMetrics& metrics) { file_->write_all(dump_json(to_json(metrics)) + "\n"); }
 
-void MetricsWriter::truncate_after(std::int64_t step) {
+std::int64_t MetricsWriter::truncate_after(std::int64_t step) {
   const std::string text = read_file(path_);
   std::string kept;
-  for_each_line(whole_lines(text), 0, [&](std::string_view line, std::int64_t number) {
-    const std::string where = path_.string() + ":" + std::to_string(number);
-    if (JsonFields(parse_json(line, where), where, kRemedy).integer("step") <= step) kept.append(line).push_back('\n');
+  std::int64_t broken = 0;
+  for_each_line(whole_lines(text), 0, [&](std::string_view line, std::int64_t) {
+    const auto number = step_of_line(line);
+    broken += !number;
+    if (number && *number <= step) kept.append(line).push_back('\n');
   });
-  if (kept.size() == text.size()) return;
+  if (kept.size() == text.size()) return 0;
   write_file_atomic(path_, kept);
   file_.emplace(path_, O_WRONLY | O_CREAT | O_APPEND);  // the old descriptor belongs to the file that was replaced
+  return broken;
 }
 
 MetricsReader::MetricsReader(const fs::path& run_folder) : path_(run_folder / kFileName) {}

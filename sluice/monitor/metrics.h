@@ -14,6 +14,7 @@ namespace sluice::monitor {
 // One batch's losses, each already weighted: loss = lm_loss + aux_loss + z_loss + routing_supervision_loss. NaN where not finite.
 struct Losses {
   double loss = 0, lm_loss = 0, aux_loss = 0, z_loss = 0, routing_supervision_loss = 0;
+  std::optional<double> mtp_loss = std::nullopt;  // of models with multi-token prediction
 };
 
 // Share of a layer's token slots that each expert received, [layer][expert]; a layer's shares sum to 1.
@@ -44,8 +45,9 @@ class MetricsWriter {
   explicit MetricsWriter(const fs::path& run_folder);
   void write(const StepMetrics& metrics);  // Error when the disk is full
 
-  // For resume: drops the lines of steps past `step`. Atomic: after a crash the old or the new file is there.
-  void truncate_after(std::int64_t step);
+  // For resume: drops the lines of steps past `step`, and lines that a crash left unreadable; returns the number of these. Atomic: after a
+  // crash the old or the new file is there.
+  std::int64_t truncate_after(std::int64_t step);
 
  private:
   fs::path path_;

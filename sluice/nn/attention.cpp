@@ -1,8 +1,10 @@
 #include "sluice/nn/attention.h"
 
 #include <cmath>
+#include <limits>
 
 #include "sluice/kernels/cpu/attention.h"
+#include "sluice/nn/parameter.h"
 #include "sluice/nn/raw.h"
 
 namespace sluice::nn {
@@ -14,8 +16,12 @@ using kernels::cpu::Heads;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-AttentionShape kernel_shape(const at::Tensor& query, const at::Tensor& key, const SequenceShape& shape) {
-  return {shape.rows, shape.seq, query.size(1), key.size(1), query.size(2), 1 / std::sqrt(static_cast<float>(query.size(2))), nullptr};
+double scale_of(const AttentionOptions& options, const at::Tensor& query) {
+  return options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<double>(query.size(2)));
+}
+
+AttentionShape kernel_shape(const at::Tensor& query, const at::Tensor& key, const SequenceShape& shape, double scale) {
+  return {shape.rows, shape.seq, query.size(1), key.size(1), query.size(2), static_cast<float>(scale), nullptr};
 }
 
 // [rows * seq, heads, head_dim], contiguous
@@ -26,14 +32,15 @@ Heads<T> heads(const at::Tensor& tensor, const SequenceShape& shape) {
 
 struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, std::int64_t rows,
-                            std::int64_t seq) {
+                            std::int64_t seq, double scale) {
     const SequenceShape shape{rows, seq, {}, {}};
     at::Tensor out = at::empty_like(query), lse = at::empty({rows, query.size(1), seq}, query.options().dtype(at::kFloat));
-    kernels::cpu::attention_forward(kernel_shape(query, key, shape), heads<const Bf16>(query, shape), heads<const Bf16>(key, shape),
+    kernels::cpu::attention_forward(kernel_shape(query, key, shape, scale), heads<const Bf16>(query, shape), heads<const Bf16>(key, shape),
                                     heads<const Bf16>(value, shape), heads<Bf16>(out, shape), raw_float(lse), workspace());
     context->save_for_backward({query, key, value, out, lse});
     context->saved_data["rows"] = rows;
     context->saved_data["seq"] = seq;
+    context->saved_data["scale"] = scale;
     return out;
   }
 
@@ -42,52 +49,94 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     const SequenceShape shape{context->saved_data["rows"].toInt(), context->saved_data["seq"].toInt(), {}, {}};
     const at::Tensor d_out = gradients[0].contiguous();
     at::Tensor dq = at::empty_like(saved[0]), dk = at::empty_like(saved[1]), dv = at::empty_like(saved[2]);
-    kernels::cpu::attention_backward(kernel_shape(saved[0], saved[1], shape),
+    kernels::cpu::attention_backward(kernel_shape(saved[0], saved[1], shape, context->saved_data["scale"].toDouble()),
                                      {heads<const Bf16>(saved[0], shape), heads<const Bf16>(saved[1], shape), heads<const Bf16>(saved[2], shape),
                                       heads<const Bf16>(saved[3], shape), raw_float(saved[4])},
                                      heads<const Bf16>(d_out, shape), heads<Bf16>(dq, shape), heads<Bf16>(dk, shape), heads<Bf16>(dv, shape), workspace());
-    return {dq, dk, dv, at::Tensor(), at::Tensor()};
+    return {dq, dk, dv, {}, {}, {}};
   }
 };
 
 // [tokens, heads, head_dim] -> [rows, heads, seq, head_dim]
 at::Tensor by_head(const at::Tensor& x, const SequenceShape& shape) { return x.view({shape.rows, shape.seq, x.size(1), x.size(2)}).transpose(1, 2); }
 
-// ATen's attention; `mask` bool, true = visible, undefined = plain causal. Returns [tokens, heads * head_dim].
-at::Tensor reference_attention(const at::Tensor& query, const at::Tensor& keys, const at::Tensor& values, const SequenceShape& shape,
-                               const at::Tensor& mask) {
-  const at::Tensor q = by_head(query, shape);
-  const bool grouped = keys.size(1) != q.size(1);
-  const at::Tensor out = at::scaled_dot_product_attention(q, keys, values, mask.defined() ? std::optional(mask) : std::nullopt, /*dropout_p=*/0.0,
-                                                          /*is_causal=*/!mask.defined(), /*scale=*/std::nullopt, grouped);
-  return out.transpose(1, 2).reshape({shape.tokens(), query.size(1) * query.size(2)});
+// Bool [rows or 1, 1, queries, keys], true = visible: causal, within the window, real keys only; a padding token sees itself, so that no
+// row of the softmax is empty. The queries are the last of the keys' positions.
+at::Tensor visible_keys(const SequenceShape& shape, std::int64_t before, std::int64_t window) {
+  const std::int64_t total = before + shape.seq;
+  at::Tensor mask = at::ones({shape.seq, total}, at::kBool).tril(before);
+  if (window > 0) mask = at::logical_and(mask, at::ones({shape.seq, total}, at::kBool).triu(before - window + 1));
+  mask = mask.view({1, 1, shape.seq, total});
+  if (!shape.key_mask.defined()) return mask;
+  const at::Tensor real = at::logical_or(shape.key_mask.unsqueeze(1), at::eye(shape.seq, shape.key_mask.options()));
+  return at::logical_and(mask, real.unsqueeze(1));
 }
 
-// Bool [rows, 1, seq, seq]: causal, real keys only; a padding token sees itself, so that no row of the softmax is empty.
-at::Tensor padded_mask(const SequenceShape& shape) {
-  const at::Tensor ones = at::ones({shape.seq, shape.seq}, shape.key_mask.options());
-  return at::logical_and(ones.tril().unsqueeze(0), at::logical_or(shape.key_mask.unsqueeze(1), at::eye(shape.seq, shape.key_mask.options()))).unsqueeze(1);
+// softmax written out, in float32: what soft caps and sinks need.   q [rows, heads, queries, head_dim], keys [rows, kv_heads, keys, ...]
+at::Tensor written_out(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& mask, double scale,
+                       const AttentionOptions& options) {
+  const std::int64_t rows = q.size(0), heads = q.size(1), queries = q.size(2), kv_heads = keys.size(1), total = keys.size(2);
+  const at::Tensor grouped = q.reshape({rows, kv_heads, heads / kv_heads * queries, q.size(3)});
+  at::Tensor score = (at::matmul(grouped, keys.transpose(2, 3)).to(at::kFloat) * scale).view({rows, heads, queries, total});
+  if (options.softcap > 0) score = at::tanh(score / options.softcap) * options.softcap;
+  score = score.masked_fill(at::logical_not(mask), -std::numeric_limits<float>::infinity());
+  if (options.sinks) score = at::cat({score, options.sinks->value.view({1, heads, 1, 1}).expand({rows, heads, queries, 1})}, 3);
+  const at::Tensor probability = at::softmax(score, 3).narrow(3, 0, total).to(values.scalar_type());
+  return at::matmul(probability.reshape({rows, kv_heads, heads / kv_heads * queries, total}), values).view({rows, heads, queries, values.size(3)});
+}
+
+// ATen's attention for queries that follow `before` earlier keys. Returns [tokens, heads * value_dim].
+at::Tensor reference_attention(const at::Tensor& query, const at::Tensor& keys, const at::Tensor& values, const SequenceShape& shape, std::int64_t before,
+                               const AttentionOptions& options) {
+  const at::Tensor q = by_head(query, shape);
+  const double scale = scale_of(options, query);
+  const std::int64_t window = options.window < before + shape.seq ? options.window : 0;
+  const bool plain = before == 0 && window == 0 && !shape.key_mask.defined();
+  at::Tensor out;
+  if (options.softcap > 0 || options.sinks) {
+    out = written_out(q, keys, values, visible_keys(shape, before, window), scale, options);
+  } else {
+    const bool sees_all = shape.seq == 1 && window == 0 && !shape.key_mask.defined();  // one new token of a generation
+    const auto mask = plain || sees_all ? std::nullopt : std::optional(visible_keys(shape, before, window));
+    out = at::scaled_dot_product_attention(q, keys, values, mask, /*dropout_p=*/0.0, /*is_causal=*/plain && !sees_all, scale, /*enable_gqa=*/keys.size(1) != q.size(1));
+  }
+  return out.transpose(1, 2).reshape({shape.tokens(), query.size(1) * values.size(3)});
+}
+
+bool kernel_fits(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const SequenceShape& shape, const AttentionOptions& options) {
+  const bool plain = !shape.key_mask.defined() && options.softcap == 0 && !options.sinks && (options.window == 0 || options.window >= shape.seq);
+  return plain && use_cpu_kernels(query) && key.size(2) == value.size(2) && attention_supported(kernel_shape(query, key, shape, scale_of(options, query)));
 }
 
 }  // namespace
 
-at::Tensor causal_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const SequenceShape& shape) {
-  if (!shape.key_mask.defined() && use_cpu_kernels(query) && attention_supported(kernel_shape(query, key, shape))) {
-    return AttentionFunction::apply(query.contiguous(), key.contiguous(), value.contiguous(), shape.rows, shape.seq)
+at::Tensor causal_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const SequenceShape& shape,
+                            const AttentionOptions& options) {
+  if (kernel_fits(query, key, value, shape, options)) {
+    return AttentionFunction::apply(query.contiguous(), key.contiguous(), value.contiguous(), shape.rows, shape.seq, scale_of(options, query))
         .view({shape.tokens(), query.size(1) * query.size(2)});
   }
-  return reference_attention(query, by_head(key, shape), by_head(value, shape), shape, shape.key_mask.defined() ? padded_mask(shape) : at::Tensor());
+  return reference_attention(query, by_head(key, shape), by_head(value, shape), shape, 0, options);
 }
 
-at::Tensor cached_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const SequenceShape& shape, KvCache& cache,
-                            std::int64_t layer) {
-  const auto l = static_cast<std::size_t>(layer);
-  const std::int64_t before = cache.length, total = before + shape.seq;
-  cache.keys[l].narrow(2, before, shape.seq).copy_(by_head(key, shape));
-  cache.values[l].narrow(2, before, shape.seq).copy_(by_head(value, shape));
-  if (before == 0) return causal_attention(query, key, value, shape);
-  const at::Tensor visible = at::ones({shape.seq, total}, query.options().dtype(at::kBool)).tril(before);
-  return reference_attention(query, cache.keys[l].narrow(2, 0, total), cache.values[l].narrow(2, 0, total), shape, visible);
+at::Tensor cached_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const SequenceShape& shape, LayerCache& cache,
+                            std::int64_t before, const AttentionOptions& options) {
+  const std::int64_t total = before + shape.seq;
+  cache.keys.narrow(2, before, shape.seq).copy_(by_head(key, shape));
+  cache.values.narrow(2, before, shape.seq).copy_(by_head(value, shape));
+  if (before == 0) return causal_attention(query, key, value, shape, options);
+  return reference_attention(query, cache.keys.narrow(2, 0, total), cache.values.narrow(2, 0, total), shape, before, options);
+}
+
+at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const ForwardContext& context, std::int64_t layer,
+                  const AttentionOptions& options) {
+  if (!context.cache) return context.seams.attention.forward(query, key, value, context.shape, options);
+  return cached_attention(query, key, value, context.shape, context.cache->layers[static_cast<std::size_t>(layer)], context.cache->length, options);
+}
+
+LayerCache make_layer_cache(const CacheShape& shape, at::ScalarType dtype) {
+  const auto make = [&](std::int64_t width) { return at::empty({shape.rows, shape.kv_heads, shape.capacity, width}, dtype); };
+  return {make(shape.head_dim), make(shape.value_dim), {}, {}};
 }
 
 }  // namespace sluice::nn

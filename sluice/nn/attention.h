@@ -6,11 +6,23 @@
 
 namespace sluice::nn {
 
-// As AttentionCore::forward, on this process alone.
-at::Tensor causal_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const SequenceShape& shape);
+// What a layer calls: the seam's attention core, or under generation the new tokens against the cache of layer `layer`, to which their
+// keys and values are added. Shapes as AttentionCore::forward.
+at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const ForwardContext& context, std::int64_t layer,
+                  const AttentionOptions& options = {});
 
-// As above for `seq` new tokens that follow cache.length earlier ones; appends their keys and values to layer `layer` of the cache.
-at::Tensor cached_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const SequenceShape& shape, KvCache& cache,
-                            std::int64_t layer);
+// As AttentionCore::forward, on this process alone.
+at::Tensor causal_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const SequenceShape& shape,
+                            const AttentionOptions& options = {});
+
+// As above for `seq` new tokens that follow `before` earlier ones in the cache; appends their keys and values.
+at::Tensor cached_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const SequenceShape& shape, LayerCache& cache,
+                            std::int64_t before, const AttentionOptions& options = {});
+
+// An empty cache of one layer of attention: keys [rows, kv_heads, capacity, head_dim], values [rows, kv_heads, capacity, value_dim].
+struct CacheShape {
+  std::int64_t rows = 0, kv_heads = 0, capacity = 0, head_dim = 0, value_dim = 0;
+};
+LayerCache make_layer_cache(const CacheShape& shape, at::ScalarType dtype);
 
 }  // namespace sluice::nn

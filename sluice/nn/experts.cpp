@@ -9,11 +9,48 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// One expert after another with ATen: the oracle of the kernels, and the path of every other precision and device.
+constexpr double kAlpha = 1.702, kLimit = 7;  // of the clamped form
+
+// gate and up as float32 [rows, ffn], and the inner activation with its gradients.
+struct Inner {
+  at::Tensor gate, up;
+  ExpertActivation activation;
+
+  Inner(const at::Tensor& both, ExpertActivation a) : activation(a) {
+    const at::Tensor wide = both.to(at::kFloat);
+    const bool alternate = a == ExpertActivation::kClampedSwiglu;
+    const std::int64_t ffn = wide.size(1) / 2;
+    gate = alternate ? wide.slice(1, 0, std::nullopt, 2) : wide.narrow(1, 0, ffn);
+    up = alternate ? wide.slice(1, 1, std::nullopt, 2) : wide.narrow(1, ffn, ffn);
+  }
+
+  at::Tensor value() const {
+    if (activation == ExpertActivation::kSwiglu) return at::silu(gate) * up;
+    const at::Tensor g = gate.clamp_max(kLimit);
+    return (up.clamp(-kLimit, kLimit) + 1) * g * at::sigmoid(kAlpha * g);
+  }
+
+  // [rows, 2 * ffn], ordered as `both`.
+  at::Tensor gradient(const at::Tensor& d_inner) const {
+    if (activation == ExpertActivation::kSwiglu) {
+      const at::Tensor sigmoid = at::sigmoid(gate), silu = gate * sigmoid;
+      return at::cat({d_inner * up * sigmoid * (1 + gate * (1 - sigmoid)), d_inner * silu}, 1);
+    }
+    const at::Tensor g = gate.clamp_max(kLimit), sigmoid = at::sigmoid(kAlpha * g);
+    const at::Tensor d_gate = d_inner * (up.clamp(-kLimit, kLimit) + 1) * sigmoid * (1 + kAlpha * g * (1 - sigmoid)) * (gate <= kLimit);
+    const at::Tensor d_up = d_inner * g * sigmoid * at::logical_and(up >= -kLimit, up <= kLimit);
+    return at::stack({d_gate, d_up}, 2).flatten(1);
+  }
+};
+
+// One expert after another with ATen: the oracle of the kernels, and the path of every other precision, device and activation.
 struct ByExpert {
   const ExpertOrder& order;
-  at::Tensor gate_up, down;  // values, detached
+  const ExpertWeights& weights;
+  ExpertActivation activation;
 
+  at::Tensor gate_up(std::int64_t expert) const { return weights.gate_up.value.detach()[expert]; }
+  at::Tensor down(std::int64_t expert) const { return weights.down.value.detach()[expert]; }
   at::Tensor rows(const at::Tensor& tensor, std::int64_t expert) const {
     const auto e = static_cast<std::size_t>(expert);
     return tensor.narrow(0, order.offsets[e], order.offsets[e + 1] - order.offsets[e]);
@@ -22,18 +59,20 @@ struct ByExpert {
     const auto e = static_cast<std::size_t>(expert);
     return order.offsets[e] == order.offsets[e + 1];
   }
+  std::int64_t num_experts() const { return static_cast<std::int64_t>(order.offsets.size()) - 1; }
 
   // Fills gate_up_rows [slots, 2 * ffn]; returns [tokens, hidden] float32.
   at::Tensor forward(const at::Tensor& hidden, const at::Tensor& row_weight, at::Tensor& gate_up_rows) const {
     at::Tensor out = at::zeros(hidden.sizes(), hidden.options().dtype(at::kFloat));
-    for (std::int64_t e = 0; e < gate_up.size(0); ++e) {
+    for (std::int64_t e = 0; e < num_experts(); ++e) {
       if (empty(e)) continue;
       const at::Tensor token = rows(order.token, e);
       at::Tensor both = rows(gate_up_rows, e);
-      at::mm_out(both, hidden.index_select(0, token), gate_up[e].t());
-      const auto halves = both.chunk(2, 1);
-      const at::Tensor y = at::mm(at::silu(halves[0]) * halves[1], down[e].t());
-      out.index_add_(0, token, y.to(at::kFloat) * rows(row_weight, e).unsqueeze(1));
+      at::mm_out(both, hidden.index_select(0, token), gate_up(e).t());
+      if (weights.gate_up_bias) both.copy_(both.to(at::kFloat) + weights.gate_up_bias->value.detach()[e]);
+      at::Tensor y = at::mm(Inner(both, activation).value().to(hidden.scalar_type()), down(e).t()).to(at::kFloat);
+      if (weights.down_bias) y = y + weights.down_bias->value.detach()[e];
+      out.index_add_(0, token, y * rows(row_weight, e).unsqueeze(1));
     }
     return out;
   }
@@ -42,24 +81,25 @@ struct ByExpert {
     at::Tensor hidden;      // [tokens, hidden], float32
     at::Tensor row_weight;  // [slots], float32
   };
-  // Adds the weights' gradients to `d_gate_up` and `d_down` where these are defined.
-  Gradients backward(const at::Tensor& d_out, const at::Tensor& hidden, const at::Tensor& row_weight, const at::Tensor& gate_up_rows,
-                     const at::Tensor& d_gate_up, const at::Tensor& d_down) const {
+  // Adds the gradients of weights and biases to their `grad` where that is defined.
+  Gradients backward(const at::Tensor& d_out, const at::Tensor& hidden, const at::Tensor& row_weight, const at::Tensor& gate_up_rows) const {
     Gradients result{at::zeros(hidden.sizes(), d_out.options()), at::empty_like(row_weight)};
-    for (std::int64_t e = 0; e < gate_up.size(0); ++e) {
+    const at::ScalarType precision = hidden.scalar_type();
+    for (std::int64_t e = 0; e < num_experts(); ++e) {
       if (empty(e)) continue;
       const at::Tensor token = rows(order.token, e), weight = rows(row_weight, e).unsqueeze(1);
-      const auto halves = rows(gate_up_rows, e).to(at::kFloat).chunk(2, 1);
-      const at::Tensor sigmoid = at::sigmoid(halves[0]), silu = halves[0] * sigmoid, inner = silu * halves[1];
-      const at::Tensor dy = d_out.index_select(0, token);
-      const at::Tensor d_inner_unweighted = at::mm(dy.to(down.scalar_type()), down[e]).to(at::kFloat);
-      rows(result.row_weight, e).copy_((d_inner_unweighted * inner).sum(1));
-      const at::Tensor d_inner = d_inner_unweighted * weight;
-      const at::Tensor d_both =
-          at::cat({d_inner * halves[1] * sigmoid * (1 + halves[0] * (1 - sigmoid)), d_inner * silu}, 1).to(gate_up.scalar_type());
-      if (d_down.defined()) add_weight_gradient((dy * weight).to(down.scalar_type()), inner.to(down.scalar_type()), d_down[e]);
-      if (d_gate_up.defined()) add_weight_gradient(d_both, hidden.index_select(0, token), d_gate_up[e]);
-      result.hidden.index_add_(0, token, at::mm(d_both, gate_up[e]).to(at::kFloat));
+      const Inner inner(rows(gate_up_rows, e), activation);
+      const at::Tensor value = inner.value(), dy = d_out.index_select(0, token);
+      const at::Tensor d_value_unweighted = at::mm(dy.to(precision), down(e)).to(at::kFloat);
+      at::Tensor d_weight = (d_value_unweighted * value).sum(1);
+      if (weights.down_bias) d_weight = d_weight + at::mv(dy, weights.down_bias->value.detach()[e]);
+      rows(result.row_weight, e).copy_(d_weight);
+      const at::Tensor d_both = inner.gradient(d_value_unweighted * weight).to(precision);
+      if (weights.down.trainable()) add_weight_gradient((dy * weight).to(precision), value.to(precision), weights.down.grad[e]);
+      if (weights.gate_up.trainable()) add_weight_gradient(d_both, hidden.index_select(0, token), weights.gate_up.grad[e]);
+      if (weights.down_bias && weights.down_bias->trainable()) weights.down_bias->grad[e].add_((dy * weight).sum(0));
+      if (weights.gate_up_bias && weights.gate_up_bias->trainable()) weights.gate_up_bias->grad[e].add_(d_both.sum(0, false, at::kFloat));
+      result.hidden.index_add_(0, token, at::mm(d_both, gate_up(e)).to(at::kFloat));
     }
     return result;
   }
@@ -75,18 +115,25 @@ kernels::cpu::ExpertRows kernel_rows(const ExpertOrder& order, const at::Tensor&
 
 // Keeps the order and the parameters from the forward pass to the backward pass.
 struct Saved : torch::CustomClassHolder {
-  Saved(std::shared_ptr<ExpertOrder> o, const Parameter& g, const Parameter& d) : order(std::move(o)), gate_up(g), down(d) {}
-  std::shared_ptr<ExpertOrder> order;
-  const Parameter &gate_up, &down;
+  Saved(ExpertOrder o, const ExpertWeights& w, ExpertActivation a) : order(std::move(o)), weights(w), activation(a) {}
+  ExpertOrder order;
+  ExpertWeights weights;
+  ExpertActivation activation;
+
+  bool use_kernels(const at::Tensor& hidden) const {
+    return activation == ExpertActivation::kSwiglu && !weights.gate_up_bias && !weights.down_bias && use_cpu_kernels(hidden);
+  }
+  ByExpert by_expert() const { return {order, weights, activation}; }
 };
 
 struct ExpertsFunction : torch::autograd::Function<ExpertsFunction> {
+  // The weights' values are arguments only so that the result needs a gradient where they do.
   static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weights, const at::Tensor& gate_up, const at::Tensor& down,
                             const c10::intrusive_ptr<Saved>& saved) {
-    const ExpertOrder& order = *saved->order;
+    const ExpertOrder& order = saved->order;
     const at::Tensor row_weight = weights.reshape({-1}).index_select(0, order.slot);
     at::Tensor gate_up_rows = at::empty({order.token.numel(), gate_up.size(1)}, hidden.options()), out;
-    if (use_cpu_kernels(hidden)) {
+    if (saved->use_kernels(hidden)) {
       const auto shape = kernel_shape(hidden, gate_up, order);
       const auto rows = kernel_rows(order, row_weight);
       const at::Tensor y = at::empty({shape.slots, shape.hidden}, hidden.options());
@@ -94,7 +141,7 @@ struct ExpertsFunction : torch::autograd::Function<ExpertsFunction> {
       kernels::cpu::experts_forward(shape, rows, raw_bf16(hidden), raw_bf16(gate_up), raw_bf16(down), raw_bf16(gate_up_rows), raw_bf16(y), workspace());
       kernels::cpu::experts_combine(shape, rows, raw_bf16(y), nullptr, raw_float(out), workspace());
     } else {
-      out = ByExpert{order, gate_up, down}.forward(hidden, row_weight, gate_up_rows);
+      out = saved->by_expert().forward(hidden, row_weight, gate_up_rows);
     }
     context->save_for_backward({hidden, row_weight, gate_up_rows});
     context->saved_data["saved"] = c10::IValue::make_capsule(saved);
@@ -105,17 +152,17 @@ struct ExpertsFunction : torch::autograd::Function<ExpertsFunction> {
     const auto tensors = context->get_saved_variables();
     const at::Tensor &hidden = tensors[0], &row_weight = tensors[1], &gate_up_rows = tensors[2];
     const auto saved = c10::static_intrusive_pointer_cast<Saved>(context->saved_data["saved"].toCapsule());
-    const ExpertOrder& order = *saved->order;
-    const Parameter &gate_up = saved->gate_up, &down = saved->down;
+    const ExpertOrder& order = saved->order;
+    const Parameter &gate_up = saved->weights.gate_up, &down = saved->weights.down;
     const at::Tensor d_out = gradients[0].contiguous();
     ByExpert::Gradients result;
-    if (use_cpu_kernels(hidden)) {
+    if (saved->use_kernels(hidden)) {
       result = {at::empty(hidden.sizes(), d_out.options()), at::empty_like(row_weight)};
       kernels::cpu::experts_backward(kernel_shape(hidden, gate_up.value, order), kernel_rows(order, row_weight), raw_float(d_out), raw_bf16(hidden),
                                      raw_bf16(gate_up_rows), raw_bf16(gate_up.value), raw_bf16(down.value),
                                      {raw_float(result.row_weight), raw_float(result.hidden), raw_float(gate_up.grad), raw_float(down.grad)}, workspace());
     } else {
-      result = ByExpert{order, gate_up.value.detach(), down.value.detach()}.backward(d_out, hidden, row_weight, gate_up_rows, gate_up.grad, down.grad);
+      result = saved->by_expert().backward(d_out, hidden, row_weight, gate_up_rows);
     }
     at::Tensor d_weights = at::zeros({order.position.numel()}, row_weight.options());
     d_weights.index_copy_(0, order.slot, result.row_weight);
@@ -143,8 +190,8 @@ ExpertOrder sort_by_expert(const at::Tensor& experts, std::int64_t num_experts) 
 }
 
 at::Tensor Experts::forward(const at::Tensor& hidden, const Routing& routing) const {
-  const auto order = std::make_shared<ExpertOrder>(sort_by_expert(routing.experts, num_experts()));
-  return ExpertsFunction::apply(hidden.contiguous(), routing.weights, gate_up_.value, down_.value, c10::make_intrusive<Saved>(order, gate_up_, down_));
+  const auto saved = c10::make_intrusive<Saved>(sort_by_expert(routing.experts, num_experts()), weights_, activation_);
+  return ExpertsFunction::apply(hidden.contiguous(), routing.weights, weights_.gate_up.value, weights_.down.value, saved);
 }
 
 }  // namespace sluice::nn

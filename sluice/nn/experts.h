@@ -1,4 +1,4 @@
-// The feed-forward experts of a mixture layer: down(silu(gate(x)) * up(x)), computed for the tokens that chose them.
+// The feed-forward experts of a mixture layer, computed for the tokens that chose them.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -19,21 +19,31 @@ struct ExpertOrder {
 };
 ExpertOrder sort_by_expert(const at::Tensor& experts, std::int64_t num_experts);
 
+// What stands between an expert's two products.
+//   kSwiglu         silu(gate) * up; the gate's ffn rows stand before the up rows
+//   kClampedSwiglu  with gate at most 7 and up within [-7, 7]: (up + 1) * gate * sigmoid(1.702 gate); gate and up rows alternate (gpt-oss)
+enum class ExpertActivation { kSwiglu, kClampedSwiglu };
+
+struct ExpertWeights {
+  const Parameter& gate_up;                 // [experts, 2 * ffn, hidden]
+  const Parameter& down;                    // [experts, hidden, ffn]
+  const Parameter* gate_up_bias = nullptr;  // [experts, 2 * ffn], float32
+  const Parameter* down_bias = nullptr;     // [experts, hidden], float32
+};
+
 class Experts {
  public:
-  //   gate_up  [experts, 2 * ffn, hidden], gate rows before up rows
-  //   down     [experts, hidden, ffn]
-  Experts(const Parameter& gate_up, const Parameter& down) : gate_up_(gate_up), down_(down) {}
+  explicit Experts(const ExpertWeights& weights, ExpertActivation activation = ExpertActivation::kSwiglu) : weights_(weights), activation_(activation) {}
 
   //   hidden   [tokens, hidden], in the weights' precision
   //   returns  [tokens, hidden], float32: sum over the chosen experts of weight * expert(hidden)
   at::Tensor forward(const at::Tensor& hidden, const Routing& routing) const;
 
-  std::int64_t num_experts() const { return gate_up_.spec.shape[0]; }
+  std::int64_t num_experts() const { return weights_.gate_up.spec.shape[0]; }
 
  private:
-  const Parameter& gate_up_;
-  const Parameter& down_;
+  ExpertWeights weights_;
+  ExpertActivation activation_;
 };
 
 }  // namespace sluice::nn

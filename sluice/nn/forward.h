@@ -10,6 +10,7 @@ namespace sluice::nn {
 class Experts;
 class TokenDispatcher;
 class AttentionCore;
+struct Parameter;
 struct Routing;
 
 // Activations travel as [tokens, hidden] with tokens = rows * seq, row after row.
@@ -21,10 +22,26 @@ struct SequenceShape {
   std::int64_t tokens() const { return rows * seq; }
 };
 
-// Keys and values of the tokens so far, one pair a layer: [rows, kv_heads, capacity, head_dim]; `length` positions are filled.
+// What one layer remembers of the tokens so far: keys and values where it has attention, convolution inputs and a recurrent state where
+// it has a gated delta net.
+struct LayerCache {
+  at::Tensor keys, values;  // [rows, kv_heads, capacity, head_dim]
+  at::Tensor conv;          // [rows, channels, kernel - 1]: the last inputs of the causal convolution
+  at::Tensor state;         // [rows, value_heads, key_dim, value_dim], float32
+};
+
+// One a layer; `length` positions are filled.
 struct KvCache {
-  std::vector<at::Tensor> keys, values;
+  std::vector<LayerCache> layers;
   std::int64_t length = 0;
+};
+
+// How attention weighs the keys that a query may see.
+struct AttentionOptions {
+  double scale = 0;                  // of q k^T; 0 = 1 / sqrt(head_dim)
+  std::int64_t window = 0;           // a query sees itself and the window - 1 positions before it; 0 = all before it
+  double softcap = 0;                // a score s becomes softcap * tanh(s / softcap) (Gemma 2, arXiv:2408.00118); 0 = as it is
+  const Parameter* sinks = nullptr;  // [heads]: one more logit a head in the softmax, whose probability goes nowhere (gpt-oss)
 };
 
 // Where tensor and sequence parallelism enter: activations pass `enter` before column-split linears and `leave` after row-split ones.
@@ -47,8 +64,12 @@ class TokenDispatcher {
 class AttentionCore {
  public:
   virtual ~AttentionCore() = default;
-  // query [tokens, heads, head_dim], key and value [tokens, kv_heads, head_dim] -> [tokens, heads * head_dim]; scale 1/sqrt(head_dim).
-  virtual at::Tensor forward(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const SequenceShape& shape) const = 0;
+  //   query    [tokens, heads, head_dim]
+  //   key      [tokens, kv_heads, head_dim]
+  //   value    [tokens, kv_heads, value_dim]
+  //   returns  [tokens, heads * value_dim]
+  virtual at::Tensor forward(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const SequenceShape& shape,
+                             const AttentionOptions& options) const = 0;
 };
 
 // The seams together; one process gets the local ones from local_seams().

@@ -58,6 +58,11 @@ struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
 
 at::Tensor linear(const at::Tensor& x, const Parameter& weight) { return LinearFunction::apply(x.contiguous(), weight.value, &weight); }
 
+at::Tensor Linear::forward(const at::Tensor& x) const {
+  const at::Tensor product = linear(x, weight_);
+  return bias_ ? (product.to(at::kFloat) + bias_->value).to(x.scalar_type()) : product;
+}
+
 at::Tensor embedding(const at::Tensor& ids, const Parameter& table) { return EmbeddingFunction::apply(ids, table.value, &table); }
 
 }  // namespace sluice::nn

@@ -2,11 +2,27 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <string>
+
 #include "sluice/nn/parameter.h"
 
 namespace sluice::nn {
 
-// y = x w^T.
+// y = x w^T + b, with the parameters `name`.weight and, where the model's tensor table has it, `name`.bias.
+class Linear {
+ public:
+  Linear(ParameterStore& store, const std::string& name) : weight_(store.at(name + ".weight")), bias_(store.find(name + ".bias")) {}
+  //   x        [tokens, in], in the weight's precision
+  //   returns  [tokens, out], same precision
+  at::Tensor forward(const at::Tensor& x) const;
+  const Parameter& weight() const { return weight_; }
+
+ private:
+  const Parameter& weight_;
+  const Parameter* bias_;  // [out], float32; null = none
+};
+
+// y = x w^T, without bias.
 //   x        [tokens, in], in the weight's precision
 //   weight   [out, in]
 //   returns  [tokens, out], same precision; products are summed in float32

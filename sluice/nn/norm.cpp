@@ -30,14 +30,27 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
   }
 };
 
+at::Tensor normed(const at::Tensor& x, double eps) {
+  const at::Tensor wide = x.to(at::kFloat);
+  return wide * at::rsqrt(wide.square().mean(-1, /*keepdim=*/true) + eps);
+}
+
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const Parameter& weight, double eps, at::ScalarType out) {
   if (out == at::kBFloat16 && use_cpu_kernels(at::empty({0}, x.options().dtype(out)))) {
-    return RmsNormFunction::apply(x.contiguous(), weight.value, &weight, eps);
+    const at::Tensor rows = x.to(at::kFloat).reshape({-1, x.size(-1)}).contiguous();
+    return RmsNormFunction::apply(rows, weight.value, &weight, eps).view(x.sizes());
   }
-  const at::Tensor normed = x * at::rsqrt(x.square().mean(-1, /*keepdim=*/true) + eps);
-  return (normed * weight.value).to(out);
+  return (normed(x, eps) * weight.value).to(out);
+}
+
+at::Tensor zero_centred_rms_norm(const at::Tensor& x, const Parameter& weight, double eps, at::ScalarType out) {
+  return (normed(x, eps) * (1 + weight.value)).to(out);
+}
+
+at::Tensor layer_norm(const at::Tensor& x, const Parameter& weight, const Parameter& bias, double eps, at::ScalarType out) {
+  return at::layer_norm(x.to(at::kFloat), {x.size(-1)}, weight.value, bias.value, eps).to(out);
 }
 
 }  // namespace sluice::nn

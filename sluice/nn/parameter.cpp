@@ -52,11 +52,16 @@ Parameter& ParameterStore::at(const std::string& name) {
   return parameters_[found->second];
 }
 
+Parameter* ParameterStore::find(const std::string& name) {
+  const auto found = index_.find(name);
+  return found == index_.end() ? nullptr : &parameters_[found->second];
+}
+
 void ParameterStore::allocate_for_training(Precision precision, const std::function<bool(const std::string& name)>& frozen) {
   std::int64_t total = 0;
   offsets_.clear();
   for (const Parameter& parameter : parameters_) {
-    offsets_.push_back(frozen(parameter.spec.name) ? -1 : total);
+    offsets_.push_back(frozen(parameter.spec.name) || parameter.spec.update == Update::kRule ? -1 : total);
     if (offsets_.back() >= 0) total += (count(parameter.spec.shape) + kAlign - 1) / kAlign * kAlign;
   }
   flat_master_ = untouched_zeros(total);
@@ -64,7 +69,7 @@ void ParameterStore::allocate_for_training(Precision precision, const std::funct
   flat_compute_ = precision == Precision::kFloat32 ? at::Tensor() : at::empty({total}, scalar_type(precision));
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     Parameter& p = parameters_[i];
-    const bool float32 = precision == Precision::kFloat32 || p.spec.keep == Keep::kFloat32;
+    const bool float32 = precision == Precision::kFloat32 || p.spec.keep != Keep::kComputePrecision;
     if (offsets_[i] < 0) {
       p.value = at::empty(p.spec.shape, float32 ? at::kFloat : scalar_type(precision));
       continue;
@@ -85,24 +90,27 @@ void ParameterStore::initialise(std::uint64_t seed, double std) {
   struct Chunk {
     at::Tensor out;
     std::uint64_t seed;
+    Init init;
   };
   std::vector<Chunk> chunks;
   for (const Parameter& p : parameters_) {
     const at::Tensor flat = (p.master.defined() ? p.master : p.value.detach()).view({-1});
-    if (p.spec.init != Init::kNormal) {
+    if (p.spec.init == Init::kOnes || p.spec.init == Init::kZeros) {
       flat.fill_(p.spec.init == Init::kOnes ? 1.0 : 0.0);
       continue;
     }
     for (std::int64_t at = 0, n = 0; at < flat.numel(); at += kInitChunk, ++n) {
       const auto words = philox(seed, hash_name(p.spec.name), static_cast<std::uint64_t>(n));
-      chunks.push_back({flat.narrow(0, at, std::min(kInitChunk, flat.numel() - at)), (static_cast<std::uint64_t>(words[0]) << 32) | words[1]});
+      chunks.push_back({flat.narrow(0, at, std::min(kInitChunk, flat.numel() - at)), (static_cast<std::uint64_t>(words[0]) << 32) | words[1], p.spec.init});
     }
   }
   at::parallel_for(0, static_cast<std::int64_t>(chunks.size()), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const Chunk& chunk = chunks[static_cast<std::size_t>(i)];
       const at::NoGradGuard no_grad;
-      chunk.out.normal_(0.0, std, at::detail::createCPUGenerator(chunk.seed));
+      const at::Generator generator = at::detail::createCPUGenerator(chunk.seed);
+      if (chunk.init == Init::kNormal) chunk.out.normal_(0.0, std, generator);
+      else chunk.out.uniform_(1e-4, 16.0, generator).log_();
     }
   });
   refresh_compute_copies();

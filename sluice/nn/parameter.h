@@ -16,10 +16,12 @@ enum class Precision { kFloat32, kBfloat16 };
 constexpr std::array<std::string_view, 2> names(Precision) { return {"fp32", "bf16"}; }
 at::ScalarType scalar_type(Precision precision);
 
-enum class Init { kNormal, kOnes, kZeros };
-// Norm weights and routers stay float32 in every precision: they are small, and rounding them changes which expert a token meets.
-enum class Keep { kComputePrecision, kFloat32 };
+enum class Init { kNormal, kOnes, kZeros, kLogUniform };  // kLogUniform: log of uniform (0, 16) (a delta net's A_log)
+// Norm weights, biases and routers stay float32 in every precision: they are small, and rounding them changes which expert a token meets.
+// kFloat32InFiles is float32 in exports of other types too (a correction bias, whose steps of 1e-3 would vanish).
+enum class Keep { kComputePrecision, kFloat32, kFloat32InFiles };
 enum class Decay { kYes, kNo };  // norms and biases are not decayed unless a recipe asks for it
+enum class Update { kGradient, kRule };  // kRule: no gradient; set by a rule of its own, as a router's correction bias
 
 struct ParameterSpec {
   std::string name;                 // ours: "layers.3.attention.q_proj.weight"
@@ -27,6 +29,7 @@ struct ParameterSpec {
   Init init = Init::kNormal;
   Keep keep = Keep::kComputePrecision;
   Decay decay = Decay::kYes;
+  Update update = Update::kGradient;
 };
 
 struct Parameter {
@@ -56,6 +59,7 @@ class ParameterStore {
   void zero_grad() { flat_grad_.zero_(); }
 
   Parameter& at(const std::string& name);
+  Parameter* find(const std::string& name);  // null when there is none
   std::vector<Parameter>& all() { return parameters_; }
   const std::vector<Parameter>& all() const { return parameters_; }
   const at::Tensor& flat_grad() const { return flat_grad_; }

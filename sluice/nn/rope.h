@@ -1,20 +1,63 @@
-// Rotary position embedding (Su et al., arXiv:2104.09864), half-split: dimensions i and i + rotary/2 form a pair.
+// Rotary position embedding (Su et al., arXiv:2104.09864) and the ways of stretching it to longer texts.
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
 namespace sluice::nn {
 
-// cos and sin of position * theta^(-2i / rotary), float32 [positions, rotary / 2].
+enum class RopeType { kDefault, kLinear, kLlama3, kYarn };
+constexpr std::array<std::string_view, 4> names(RopeType) { return {"default", "linear", "llama3", "yarn"}; }
+
+// How the frequencies are changed for texts longer than those of training. Names and meanings are HF's (config.json, rope_parameters).
+//   linear  all frequencies divided by factor (arXiv:2306.15595)
+//   llama3  wavelengths above original / low_freq_factor divided by factor, those below original / high_freq_factor kept, a ramp between
+//   yarn    arXiv:2309.00071, with cos and sin times an attention factor
+struct RopeScaling {
+  RopeType rope_type = RopeType::kDefault;
+  double factor = 1;
+  std::optional<std::int64_t> original_max_position_embeddings;  // the model's max_position_embeddings when unset
+  double low_freq_factor = 1, high_freq_factor = 4;              // llama3
+  double beta_fast = 32, beta_slow = 1;                          // yarn: turns over the original length where the ramp begins and ends
+  std::optional<double> mscale, mscale_all_dim, attention_factor;
+  bool truncate = true;  // yarn: the ramp's ends are whole dimensions
+
+  void fields(auto&& field) {
+    field("rope_type", rope_type, "default, linear, llama3 or yarn.");
+    field("factor", factor, "How many times longer texts may be than original_max_position_embeddings.");
+    field("original_max_position_embeddings", original_max_position_embeddings, "Longest text of training before it was stretched.");
+    field("low_freq_factor", low_freq_factor, "llama3: wavelengths above original / this are divided by factor.");
+    field("high_freq_factor", high_freq_factor, "llama3: wavelengths below original / this are kept.");
+    field("beta_fast", beta_fast, "yarn: dimensions that turn more often than this over the original length are kept.");
+    field("beta_slow", beta_slow, "yarn: dimensions that turn less often than this are divided by factor.");
+    field("mscale", mscale, "yarn: with mscale_all_dim, sets the factor on cos and sin (DeepSeek).");
+    field("mscale_all_dim", mscale_all_dim, "yarn: also scales attention's scores (DeepSeek).");
+    field("attention_factor", attention_factor, "yarn: the factor on cos and sin; 0.1 ln(factor) + 1 when null.");
+    field("truncate", truncate, "yarn: whether the ramp's ends are rounded to whole dimensions.");
+  }
+};
+
+// cos and sin of position * frequency, float32 [positions, rotary / 2].
 struct RopeTable {
   at::Tensor cos, sin;
 };
-RopeTable make_rope_table(std::int64_t positions, std::int64_t rotary, double theta);
 
-// Rotates the first rotary dimensions of every head.
+// Plain frequencies theta^(-2i / rotary), changed by `scaling`.
+RopeTable make_rope_table(std::int64_t positions, std::int64_t rotary, double theta, const RopeScaling& scaling = {});
+
+// yarn's 0.1 m ln(factor) + 1, or 1 where nothing is stretched.
+double yarn_magnitude(double factor, double m);
+
+// Rotates the first rotary dimensions of every head, half-split: dimensions i and i + rotary/2 form a pair.
 //   x        [rows * seq, heads, head_dim]; token t of a row stands at position first_position + t
 //   returns  the same shape and precision; the rotation itself is float32
 at::Tensor apply_rope(const at::Tensor& x, const RopeTable& table, std::int64_t seq, std::int64_t first_position);
+
+// The same for weights whose pairs are neighbours, dimensions 2i and 2i + 1 (DeepSeek). The result stands half-split: queries and keys
+// that both went through here have the right products.   x [rows * seq, heads, rotary]
+at::Tensor apply_rope_to_neighbours(const at::Tensor& x, const RopeTable& table, std::int64_t seq, std::int64_t first_position);
 
 }  // namespace sluice::nn

@@ -22,8 +22,9 @@ class LocalDispatcher final : public TokenDispatcher {
 
 class LocalAttention final : public AttentionCore {
  public:
-  at::Tensor forward(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const SequenceShape& shape) const override {
-    return causal_attention(query, key, value, shape);
+  at::Tensor forward(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const SequenceShape& shape,
+                     const AttentionOptions& options) const override {
+    return causal_attention(query, key, value, shape, options);
   }
 };
 

@@ -31,6 +31,7 @@ struct TrainSection {
   nn::Precision precision = nn::Precision::kBfloat16;
   std::vector<std::string> freeze;
   std::int64_t validation_interval = 0;
+  double mtp_loss_scaling_factor = 0.1;
   void fields(auto&& field) {
     field("train_iters", train_iters, "Optimizer steps; 0 = as many as `epochs` takes.");
     field("epochs", epochs, "Passes over the data, where train_iters is 0.");
@@ -41,6 +42,7 @@ struct TrainSection {
     field("precision", precision, "fp32, or bf16 products with float32 masters, norms, routers and residual stream.");
     field("freeze", freeze, "Parameters that stay as they are: names with * as a wildcard, e.g. [embedding.*, layers.0.*].");
     field("validation_interval", validation_interval, "Steps between validations; 0 = only at the end.");
+    field("mtp_loss_scaling_factor", mtp_loss_scaling_factor, "Weight of the multi-token prediction loss, for models that have it.");
   }
 };
 

@@ -1,6 +1,9 @@
 #include "sluice/train/step.h"
 
+#include <algorithm>
 #include <cmath>
+
+#include "sluice/loss/cross_entropy.h"
 
 namespace sluice::train {
 namespace {
@@ -30,19 +33,27 @@ StepResult Step::gradients(const std::vector<data::Batch>& micro_batches) {
   }
 
   store_.zero_grad();
+  chosen_counts_.reset();
   StepResult result;
   for (const loss::BatchTensors& batch : batches) {
     const parallel::Pass pass = parallel::forward(model_, batch.ids, context(batch), config_.recompute);
     const at::Tensor log_preferences = target_ ? target_->log_preferences() : at::Tensor();
-    const loss::Terms terms = loss::objective(config_.objective, pass.hidden, pass.routers, model_.head(), batch, log_preferences, denominators);
+    loss::Terms terms = loss::objective(config_.objective, pass.hidden, pass.routers, model_.head(), batch, log_preferences, denominators);
+    std::vector<nn::RouterRecord> routers = pass.routers;
+    terms.mtp = predict_further(pass, batch, denominators.mtp_tokens, routers);
     const at::Tensor total = terms.total();
     total.backward();
     result.losses.lm_loss += value(terms.lm);
     result.losses.aux_loss += value(terms.aux);
     result.losses.z_loss += value(terms.z);
     result.losses.routing_supervision_loss += value(terms.routing);
+    if (terms.mtp.defined()) result.losses.mtp_loss = result.losses.mtp_loss.value_or(0) + value(terms.mtp);
     result.losses.loss += value(total);
     if (pass.routers.empty()) continue;
+    if (config_.expert_bias_update_rate != 0) {
+      const at::Tensor chosen = loss::chosen_counts(routers, batch.real);
+      chosen_counts_ = chosen_counts_.defined() ? chosen_counts_ + chosen : chosen;
+    }
     const at::Tensor counts = loss::served_counts(pass.routers, batch.real);
     result.expert_counts = result.expert_counts.defined() ? result.expert_counts + counts : counts;
   }
@@ -50,6 +61,25 @@ StepResult Step::gradients(const std::vector<data::Batch>& micro_batches) {
   result.target_tokens = static_cast<std::int64_t>(denominators.target_tokens);
   result.grad_norm = optimizer_.grad_norm();
   return result;
+}
+
+at::Tensor Step::predict_further(const parallel::Pass& pass, const loss::BatchTensors& batch, double mtp_tokens,
+                                 std::vector<nn::RouterRecord>& routers) const {
+  const models::MultiTokenPredictor* predictor = model_.multi_token_predictor();
+  if (!predictor || config_.mtp_loss_scaling_factor == 0) return {};
+  models::BlockOutput out = predictor->forward(pass.hidden, batch.next_ids, context(batch));
+  if (out.router) routers.push_back(std::move(*out.router));
+  return loss::cross_entropy(out.hidden, model_.head(), batch.mtp_labels, config_.mtp_loss_scaling_factor / std::max(1.0, mtp_tokens));
+}
+
+void Step::update(double lr, double grad_norm) {
+  optimizer_.step(lr, grad_norm);
+  if (!chosen_counts_.defined()) return;
+  const at::NoGradGuard no_grad;
+  for (std::size_t i = 0; i < config_.expert_biases.size(); ++i) {
+    const at::Tensor counts = chosen_counts_[static_cast<std::int64_t>(i)];
+    store_.at(config_.expert_biases[i]).value.add_(at::sign(counts.mean() - counts), config_.expert_bias_update_rate);
+  }
 }
 
 loss::GlobalFrequencies Step::count_choices(const std::vector<loss::BatchTensors>& batches, double real_tokens) const {

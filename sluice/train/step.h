@@ -17,6 +17,11 @@ struct StepConfig {
   loss::ObjectiveConfig objective;
   parallel::Recompute recompute = parallel::Recompute::kNone;
   double expert_capacity_factor = 0;
+  double mtp_loss_scaling_factor = 0;  // weight of multi-token prediction, where the model has it
+  // DeepSeek-V3's balance without a loss (arXiv:2412.19437, section 2.1.2): after each step a correction bias moves by `rate` towards
+  // experts that got less than the mean.
+  double expert_bias_update_rate = 0;
+  std::vector<std::string> expert_biases;  // one a mixture layer
 };
 
 // What a step found before its update.
@@ -38,19 +43,22 @@ class Step {
   StepResult gradients(const std::vector<data::Batch>& micro_batches);
 
   // The update by the gradients of the last call.
-  void update(double lr, double grad_norm) { optimizer_.step(lr, grad_norm); }
+  void update(double lr, double grad_norm);
 
   const StepConfig& config() const { return config_; }
 
  private:
   loss::GlobalFrequencies count_choices(const std::vector<loss::BatchTensors>& batches, double real_tokens) const;
   nn::ForwardContext context(const loss::BatchTensors& batch) const;
+  // The weighted loss of multi-token prediction, undefined where there is none; adds its router to `routers`.
+  at::Tensor predict_further(const parallel::Pass& pass, const loss::BatchTensors& batch, double mtp_tokens, std::vector<nn::RouterRecord>& routers) const;
 
   StepConfig config_;
   const models::Model& model_;
   nn::ParameterStore& store_;
   optim::AdamW& optimizer_;
   const RoutingTarget* target_;
+  at::Tensor chosen_counts_;  // [mixtures, experts], float32, of the last gradients(); for the expert biases
 };
 
 }  // namespace sluice::train

@@ -1,6 +1,7 @@
 #include "sluice/models/mixtral/mixtral.h"
 
 #include "sluice/models/mixtral/config.h"
+#include "sluice/models/mixture.h"
 #include "sluice/nn/attention.h"
 #include "sluice/nn/experts.h"
 #include "sluice/nn/linear.h"
@@ -14,64 +15,60 @@ namespace {
 class MixtralBlock final : public Block {
  public:
   MixtralBlock(const MixtralConfig& config, nn::ParameterStore& store, std::int64_t layer, const nn::RopeTable& rope)
-      : config_(config), layer_(layer), rope_(rope), input_norm_(of(store, "input_norm.weight")), q_(of(store, "attention.q_proj.weight")),
-        k_(of(store, "attention.k_proj.weight")), v_(of(store, "attention.v_proj.weight")), o_(of(store, "attention.o_proj.weight")),
-        post_attention_norm_(of(store, "post_attention_norm.weight")), gate_(of(store, "router.weight")),
-        experts_(of(store, "experts.gate_up.weight"), of(store, "experts.down.weight")) {}
+      : MixtralBlock(config, store, layer, rope, "layers." + std::to_string(layer) + ".") {}
 
   BlockOutput forward(const at::Tensor& hidden, const nn::ForwardContext& context) const override {
     const at::Tensor after_attention = hidden + attention(hidden, context);
     const at::Tensor normed = context.seams.tensor.enter(nn::rms_norm(after_attention, post_attention_norm_, config_.rms_norm_eps, precision()));
-    const at::Tensor logits = nn::router_logits(normed, gate_);
-    nn::Routing routing = nn::route_softmax_top_k_normalised(logits, config_.num_experts_per_tok);
-    const at::Tensor chosen = routing.experts;
-    if (context.expert_capacity_factor > 0) nn::drop_beyond_capacity(routing, context.shape.real, config_.num_local_experts, context.expert_capacity_factor);
-    const at::Tensor mixed = context.seams.tensor.leave(context.seams.dispatcher.forward(normed, routing, experts_));
-    return {after_attention + mixed, nn::RouterRecord{logits, chosen, routing.experts}};
+    nn::Routing routing = nn::route_softmax_top_k(nn::router_logits(normed, gate_), config_.num_experts_per_tok, nn::TopKWeights::kNormalised);
+    MixtureOutput mixture = run_experts(normed, std::move(routing), experts_, nn::Scoring::kSoftmax, context);
+    return {after_attention + context.seams.tensor.leave(mixture.hidden), std::move(mixture.router)};
   }
 
  private:
-  nn::Parameter& of(nn::ParameterStore& store, const std::string& name) const { return store.at("layers." + std::to_string(layer_) + "." + name); }
-  at::ScalarType precision() const { return q_.value.scalar_type(); }
+  MixtralBlock(const MixtralConfig& config, nn::ParameterStore& store, std::int64_t layer, const nn::RopeTable& rope, const std::string& at)
+      : config_(config), layer_(layer), rope_(rope), input_norm_(store.at(at + "input_norm.weight")), q_(store, at + "attention.q_proj"),
+        k_(store, at + "attention.k_proj"), v_(store, at + "attention.v_proj"), o_(store, at + "attention.o_proj"),
+        post_attention_norm_(store.at(at + "post_attention_norm.weight")), gate_(store.at(at + "router.weight")),
+        experts_({store.at(at + "experts.gate_up.weight"), store.at(at + "experts.down.weight")}) {}
+
+  at::ScalarType precision() const { return q_.weight().value.scalar_type(); }
 
   // [tokens, hidden] float32 -> the same
   at::Tensor attention(const at::Tensor& hidden, const nn::ForwardContext& context) const {
     const at::Tensor normed = context.seams.tensor.enter(nn::rms_norm(hidden, input_norm_, config_.rms_norm_eps, precision()));
-    const std::int64_t seq = context.shape.seq, head_dim = config_.head_size(), first = context.first_position();
-    const auto heads = [&](const nn::Parameter& weight) { return nn::linear(normed, weight).view({context.shape.tokens(), -1, head_dim}); };
-    const at::Tensor query = nn::apply_rope(heads(q_), rope_, seq, first), key = nn::apply_rope(heads(k_), rope_, seq, first), value = heads(v_);
-    const at::Tensor mixed = context.cache ? nn::cached_attention(query, key, value, context.shape, *context.cache, layer_)
-                                           : context.seams.attention.forward(query, key, value, context.shape);
-    return context.seams.tensor.leave(nn::linear(mixed, o_).to(at::kFloat));
+    const std::int64_t seq = context.shape.seq, first = context.first_position();
+    const auto heads = [&](const nn::Linear& linear) { return linear.forward(normed).view({context.shape.tokens(), -1, config_.head_size()}); };
+    const at::Tensor query = nn::apply_rope(heads(q_), rope_, seq, first), key = nn::apply_rope(heads(k_), rope_, seq, first);
+    return context.seams.tensor.leave(o_.forward(nn::attend(query, key, heads(v_), context, layer_)).to(at::kFloat));
   }
 
   const MixtralConfig& config_;
   std::int64_t layer_;
   const nn::RopeTable& rope_;
-  const nn::Parameter &input_norm_, &q_, &k_, &v_, &o_, &post_attention_norm_, &gate_;
+  const nn::Parameter& input_norm_;
+  nn::Linear q_, k_, v_, o_;
+  const nn::Parameter &post_attention_norm_, &gate_;
   nn::Experts experts_;
 };
 
 class Mixtral final : public Model {
  public:
   Mixtral(const MixtralConfig& config, nn::ParameterStore& store)
-      : config_(config), rope_(nn::make_rope_table(config.max_position_embeddings, config.head_size(), config.rope_theta)),
-        embedding_(store.at("embedding.weight")), norm_(store.at("norm.weight")), head_(config.tie_word_embeddings ? embedding_ : store.at("head.weight")) {
+      : config_(config), rope_(config.rope_table(config.head_size())), embedding_(store.at("embedding.weight")), norm_(store.at("norm.weight")),
+        head_(config.tie_word_embeddings ? embedding_ : store.at("head.weight")) {
     for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) blocks_.push_back(std::make_unique<MixtralBlock>(config_, store, layer, rope_));
   }
 
   at::Tensor embed(const at::Tensor& ids, const nn::ForwardContext&) const override { return nn::embedding(ids, embedding_); }
   const std::vector<std::unique_ptr<Block>>& blocks() const override { return blocks_; }
   at::Tensor final_norm(const at::Tensor& hidden) const override { return nn::rms_norm(hidden, norm_, config_.rms_norm_eps, head_.value.scalar_type()); }
-  const nn::Parameter& head() const override { return head_; }
+  nn::Head head() const override { return {head_}; }
 
   nn::KvCache make_cache(std::int64_t rows, std::int64_t capacity) const override {
+    const nn::CacheShape shape{rows, config_.kv_heads(), capacity, config_.head_size(), config_.head_size()};
     nn::KvCache cache;
-    for (std::int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) {
-      const auto make = [&] { return at::empty({rows, config_.num_key_value_heads, capacity, config_.head_size()}, head_.value.options().requires_grad(false)); };
-      cache.keys.push_back(make());
-      cache.values.push_back(make());
-    }
+    for (std::int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) cache.layers.push_back(nn::make_layer_cache(shape, head_.value.scalar_type()));
     return cache;
   }
 

@@ -53,12 +53,12 @@ MixtureGradients run(Precision precision, bool dropping, bool plain) {
   Parameter &gate_up = mixture.store.at("gate_up"), &down = mixture.store.at("down"), &router = mixture.store.at("router");
   const at::Tensor x32 = at::randn({37, 16}).requires_grad_(true), seed = at::randn({37, 16});
   const at::Tensor x = plain ? x32 : x32.to(scalar_type(precision));
-  Routing routing = route_softmax_top_k_normalised(router_logits(x, router), 2);
+  Routing routing = route_softmax_top_k(router_logits(x, router), 2, TopKWeights::kNormalised);
   if (dropping) drop_beyond_capacity(routing, {}, 4, 0.8);
   at::Tensor out;
   at::Tensor gate_up_leaf = gate_up.master.clone().requires_grad_(true), down_leaf = down.master.clone().requires_grad_(true);
   if (plain) out = plain_mixture(x, routing, gate_up_leaf, down_leaf);
-  else out = Experts(gate_up, down).forward(x, routing);
+  else out = Experts(ExpertWeights{gate_up, down}).forward(x, routing);
   (out * seed).sum().backward();
   return {out.detach(), x32.grad(), plain ? gate_up_leaf.grad() : gate_up.grad, plain ? down_leaf.grad() : down.grad, router.grad};
 }
@@ -93,7 +93,7 @@ TEST(Experts, AnOrderSortsByExpertAndIsStable) {
 TEST(Router, CapacityKeepsTheMostProbableOfEachExpert) {
   // Four tokens all choose expert 0 first; at factor 1 it may serve ceil(8 / 4) = 2 of them.
   const at::Tensor logits = at::tensor({5.0, 1.0, 0.0, -1.0, 9.0, 1.0, 0.0, -1.0, 7.0, 1.0, 0.0, -1.0, 6.0, 1.0, 0.0, -1.0}).view({4, 4}).to(at::kFloat);
-  Routing routing = route_softmax_top_k_normalised(logits, 2);
+  Routing routing = route_softmax_top_k(logits, 2, TopKWeights::kNormalised);
   drop_beyond_capacity(routing, {}, 4, 1.0);
   EXPECT_TRUE(at::equal(routing.experts.select(1, 0), at::tensor({-1, 0, 0, -1}, at::kLong)));
   EXPECT_EQ(routing.weights[0][0].item<float>(), 0);
@@ -104,7 +104,7 @@ TEST(Router, PaddingTakesNoCapacity) {
   at::manual_seed(12);
   const at::Tensor logits = at::randn({12, 4}), padded = at::cat({logits, at::randn({5, 4}) * 9});
   const at::Tensor real = at::cat({at::ones({12}), at::zeros({5})});
-  Routing alone = route_softmax_top_k_normalised(logits, 2), with_padding = route_softmax_top_k_normalised(padded, 2);
+  Routing alone = route_softmax_top_k(logits, 2, TopKWeights::kNormalised), with_padding = route_softmax_top_k(padded, 2, TopKWeights::kNormalised);
   drop_beyond_capacity(alone, {}, 4, 0.75);
   drop_beyond_capacity(with_padding, real, 4, 0.75);
   EXPECT_TRUE(at::equal(with_padding.experts.narrow(0, 0, 12), alone.experts));
@@ -208,12 +208,13 @@ TEST(Attention, TokenByTokenWithACacheEqualsAllAtOnce) {
   at::manual_seed(8);
   const at::Tensor q = at::randn({7, 4, 16}), k = at::randn({7, 2, 16}), v = at::randn({7, 2, 16});
   const at::Tensor whole = causal_attention(q, k, v, {1, 7, {}, {}});
-  KvCache cache{{at::empty({1, 2, 7, 16})}, {at::empty({1, 2, 7, 16})}, 0};
+  LayerCache cache = make_layer_cache({.rows = 1, .kv_heads = 2, .capacity = 7, .head_dim = 16, .value_dim = 16}, at::kFloat);
+  std::int64_t before = 0;
   for (const auto& [from, count] : {std::pair<std::int64_t, std::int64_t>{0, 4}, {4, 2}, {6, 1}}) {
     const auto part = [&, f = from, c = count](const at::Tensor& x) { return x.narrow(0, f, c).contiguous(); };
-    const at::Tensor out = cached_attention(part(q), part(k), part(v), {1, count, {}, {}}, cache, 0);
+    const at::Tensor out = cached_attention(part(q), part(k), part(v), {1, count, {}, {}}, cache, before);
     EXPECT_LT(relative_error(out, part(whole)), 1e-6);
-    cache.length += count;
+    before += count;
   }
 }
 

@@ -1,0 +1,57 @@
+#include "sluice/models/decoder_config.h"
+
+#include <cmath>
+
+namespace sluice::models {
+
+bool check_sizes(const std::vector<NamedSize>& sizes, Violations& violations) {
+  constexpr std::int64_t kLargest = 1 << 24;  // above any real model, and small enough that no product of three overflows
+  bool good = true;
+  for (const auto& [name, value] : sizes) {
+    if (value >= 1 && value <= kLargest) continue;
+    violations.add("model." + std::string(name) + " = " + std::to_string(value) + " is not a size", "give a whole number from 1 to " + std::to_string(kLargest));
+    good = false;
+  }
+  return good;
+}
+
+void check_heads(std::int64_t hidden_size, std::int64_t heads, std::int64_t kv_heads, std::optional<std::int64_t> head_dim, Violations& violations) {
+  if (!head_dim && hidden_size % heads != 0) {
+    violations.add("model.hidden_size = " + std::to_string(hidden_size) + " is not a multiple of num_attention_heads = " + std::to_string(heads),
+                   "change one of them, or give model.head_dim");
+  }
+  const std::int64_t width = head_dim.value_or(hidden_size / heads);
+  if (width < 1 || width % 2 != 0) {
+    violations.add("model.head_dim = " + std::to_string(width) + " is not an even size, and rotary embeddings need pairs", "use an even head_dim");
+  }
+  if (heads % kv_heads != 0) {
+    violations.add("model.num_key_value_heads = " + std::to_string(kv_heads) + " does not divide num_attention_heads = " + std::to_string(heads), "use a divisor");
+  }
+}
+
+void check_experts(const char* experts_name, std::int64_t experts, std::int64_t top_k, Violations& violations) {
+  if (top_k <= experts) return;
+  violations.add("model.num_experts_per_tok = " + std::to_string(top_k) + " is more than " + experts_name + " = " + std::to_string(experts),
+                 "use at most " + std::to_string(experts));
+}
+
+void check_rope(double theta, const nn::RopeScaling& scaling, Violations& violations) {
+  if (!(theta > 1)) violations.add("model.rope_theta = " + config::format(theta) + " is not above 1", "use the base that the model was trained with, usually 10000 or more");
+  if (!(scaling.factor >= 1)) violations.add("model.rope_scaling.factor = " + config::format(scaling.factor) + " is below 1", "use 1 or more");
+  const std::int64_t original = scaling.original_max_position_embeddings.value_or(1);
+  if (original < 1) violations.add("model.rope_scaling.original_max_position_embeddings = " + std::to_string(original) + " is not a length", "use at least 1");
+  if (scaling.rope_type == nn::RopeType::kLlama3 && !(scaling.high_freq_factor > scaling.low_freq_factor && scaling.low_freq_factor > 0)) {
+    violations.add("model.rope_scaling.high_freq_factor = " + config::format(scaling.high_freq_factor) + " is not above low_freq_factor = " +
+                       config::format(scaling.low_freq_factor), "use 4 and 1, as Llama 3.1");
+  }
+}
+
+void check_epsilon(const char* name, double eps, Violations& violations) {
+  if (!(eps >= 0 && eps < 1)) violations.add("model." + std::string(name) + " = " + config::format(eps) + " is not from 0 to below 1", "use 1e-5 or 1e-6");
+}
+
+void check_parameter_count(double parameters, Violations& violations) {
+  if (parameters > 1e14) violations.add("model.* sizes ask for " + config::format(parameters) + " parameters", "use smaller sizes");
+}
+
+}  // namespace sluice::models

@@ -1,0 +1,73 @@
+#include "sluice/models/deepseek/latent_attention.h"
+
+#include "sluice/nn/attention.h"
+#include "sluice/nn/norm.h"
+
+namespace sluice::models {
+namespace {
+
+constexpr double kLatentEps = 1e-6;  // the norms of the latents, whatever config.json's rms_norm_eps
+
+}  // namespace
+
+void add_latent_attention(std::vector<TensorSpec>& table, const std::string& ours, const std::string& hf, const LatentSizes& sizes) {
+  const auto [hidden, heads, q_rank, kv_rank, nope, rope, value, bias, scale] = sizes;
+  const std::int64_t q_width = heads * (nope + rope);
+  if (q_rank) {
+    add_linear(table, ours + ".q_a_proj", hf + ".q_a_proj", *q_rank, hidden, Shard::kReplicated, bias);
+    table.push_back(whole(norm(ours + ".q_a_norm.weight", *q_rank), Shard::kReplicated, hf + ".q_a_layernorm.weight"));
+    add_linear(table, ours + ".q_b_proj", hf + ".q_b_proj", q_width, *q_rank, Shard::kRows);
+  } else {
+    add_linear(table, ours + ".q_proj", hf + ".q_proj", q_width, hidden, Shard::kRows);
+  }
+  add_linear(table, ours + ".kv_a_proj", hf + ".kv_a_proj_with_mqa", kv_rank + rope, hidden, Shard::kReplicated, bias);
+  table.push_back(whole(norm(ours + ".kv_a_norm.weight", kv_rank), Shard::kReplicated, hf + ".kv_a_layernorm.weight"));
+  add_linear(table, ours + ".kv_b_proj", hf + ".kv_b_proj", heads * (nope + value), kv_rank, Shard::kRows);
+  add_linear(table, ours + ".o_proj", hf + ".o_proj", hidden, heads * value, Shard::kColumns, bias);
+}
+
+LatentAttention::LatentAttention(const LatentSizes& sizes, nn::ParameterStore& store, const std::string& name, std::int64_t layer, const nn::RopeTable& rope)
+    : sizes_(sizes), layer_(layer), rope_(rope), q_a_norm_(store.find(name + ".q_a_norm.weight")),
+      q_a_(sizes.q_rank ? std::make_unique<nn::Linear>(store, name + ".q_a_proj") : nullptr), q_(store, name + (sizes.q_rank ? ".q_b_proj" : ".q_proj")),
+      kv_a_(store, name + ".kv_a_proj"), kv_b_(store, name + ".kv_b_proj"), o_(store, name + ".o_proj"), kv_a_norm_(store.at(name + ".kv_a_norm.weight")) {}
+
+at::Tensor LatentAttention::forward(const at::Tensor& hidden, const nn::ForwardContext& context) const {
+  const at::Tensor both = kv_a_.forward(hidden);  // [tokens, kv_rank + rope]
+  const at::Tensor latent = nn::rms_norm(both.narrow(1, 0, sizes_.kv_rank), kv_a_norm_, kLatentEps, hidden.scalar_type());
+  const at::Tensor rotary_key = nn::apply_rope_to_neighbours(both.narrow(1, sizes_.kv_rank, sizes_.rope).unsqueeze(1), rope_, context.shape.seq,
+                                                             context.first_position());  // [tokens, 1, rope]
+  const at::Tensor q = query(hidden, context);
+  return o_.forward(context.cache ? with_latents(q, latent, rotary_key, context) : with_keys_and_values(q, latent, rotary_key, context));
+}
+
+at::Tensor LatentAttention::query(const at::Tensor& hidden, const nn::ForwardContext& context) const {
+  const at::Tensor from = q_a_ ? nn::rms_norm(q_a_->forward(hidden), *q_a_norm_, kLatentEps, hidden.scalar_type()) : hidden;
+  const at::Tensor q = q_.forward(from).view({-1, sizes_.heads, sizes_.nope + sizes_.rope});
+  const at::Tensor rotated = nn::apply_rope_to_neighbours(q.narrow(2, sizes_.nope, sizes_.rope), rope_, context.shape.seq, context.first_position());
+  return at::cat({q.narrow(2, 0, sizes_.nope), rotated}, 2);
+}
+
+at::Tensor LatentAttention::with_keys_and_values(const at::Tensor& query, const at::Tensor& latent, const at::Tensor& rotary_key,
+                                                 const nn::ForwardContext& context) const {
+  const at::Tensor kv = kv_b_.forward(latent).view({-1, sizes_.heads, sizes_.nope + sizes_.value});
+  const at::Tensor key = at::cat({kv.narrow(2, 0, sizes_.nope), rotary_key.expand({-1, sizes_.heads, -1})}, 2);
+  return nn::attend(query, key, kv.narrow(2, sizes_.nope, sizes_.value), context, layer_, {.scale = sizes_.scale});
+}
+
+// q_nope (W_k c) = (q_nope W_k) c and sum_j p_j W_v c_j = W_v (sum_j p_j c_j): attention of all heads over the latents c themselves.
+at::Tensor LatentAttention::with_latents(const at::Tensor& query, const at::Tensor& latent, const at::Tensor& rotary_key,
+                                         const nn::ForwardContext& context) const {
+  const at::Tensor w = kv_b_.weight().value.view({sizes_.heads, sizes_.nope + sizes_.value, sizes_.kv_rank});
+  const at::Tensor w_key = w.narrow(1, 0, sizes_.nope), w_value = w.narrow(1, sizes_.nope, sizes_.value);
+  const at::Tensor to_latent = at::bmm(query.narrow(2, 0, sizes_.nope).transpose(0, 1), w_key).transpose(0, 1);  // [tokens, heads, kv_rank]
+  const at::Tensor latent_query = at::cat({to_latent, query.narrow(2, sizes_.nope, sizes_.rope)}, 2);
+  const at::Tensor value = latent.unsqueeze(1), key = at::cat({value, rotary_key}, 2);  // one head for all
+  const at::Tensor seen = nn::attend(latent_query, key, value, context, layer_, {.scale = sizes_.scale}).view({-1, sizes_.heads, sizes_.kv_rank});
+  return at::bmm(seen.transpose(0, 1), w_value.transpose(1, 2)).transpose(0, 1).reshape({-1, sizes_.heads * sizes_.value});
+}
+
+nn::LayerCache make_latent_cache(const LatentSizes& sizes, std::int64_t rows, std::int64_t capacity, at::ScalarType dtype) {
+  return nn::make_layer_cache({rows, 1, capacity, sizes.kv_rank + sizes.rope, sizes.kv_rank}, dtype);
+}
+
+}  // namespace sluice::models

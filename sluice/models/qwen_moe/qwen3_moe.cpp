@@ -1,0 +1,87 @@
+#include "sluice/models/qwen_moe/config.h"
+#include "sluice/models/qwen_moe/qwen_moe.h"
+#include "sluice/nn/attention.h"
+#include "sluice/nn/linear.h"
+#include "sluice/nn/norm.h"
+#include "sluice/nn/rope.h"
+
+namespace sluice::models {
+namespace {
+
+class Qwen3MoeBlock final : public Block {
+ public:
+  Qwen3MoeBlock(const Qwen3MoeConfig& config, nn::ParameterStore& store, std::int64_t layer, const nn::RopeTable& rope)
+      : Qwen3MoeBlock(config, store, layer, rope, "layers." + std::to_string(layer) + ".") {}
+
+  BlockOutput forward(const at::Tensor& hidden, const nn::ForwardContext& context) const override {
+    const at::Tensor after_attention = hidden + attention(hidden, context);
+    const at::Tensor normed = context.seams.tensor.enter(nn::rms_norm(after_attention, post_attention_norm_, config_.rms_norm_eps, precision()));
+    BlockOutput out = feed_forward_.forward(normed, context);
+    return {after_attention + context.seams.tensor.leave(out.hidden), std::move(out.router)};
+  }
+
+ private:
+  Qwen3MoeBlock(const Qwen3MoeConfig& config, nn::ParameterStore& store, std::int64_t layer, const nn::RopeTable& rope, const std::string& at)
+      : config_(config), layer_(layer), rope_(rope), input_norm_(store.at(at + "input_norm.weight")), q_(store, at + "attention.q_proj"),
+        k_(store, at + "attention.k_proj"), v_(store, at + "attention.v_proj"), o_(store, at + "attention.o_proj"),
+        q_norm_(store.at(at + "attention.q_norm.weight")), k_norm_(store.at(at + "attention.k_norm.weight")),
+        post_attention_norm_(store.at(at + "post_attention_norm.weight")), feed_forward_(config, store, at) {}
+
+  at::ScalarType precision() const { return q_.weight().value.scalar_type(); }
+
+  // [tokens, hidden] float32 -> the same
+  at::Tensor attention(const at::Tensor& hidden, const nn::ForwardContext& context) const {
+    const at::Tensor normed = context.seams.tensor.enter(nn::rms_norm(hidden, input_norm_, config_.rms_norm_eps, precision()));
+    const std::int64_t seq = context.shape.seq, first = context.first_position();
+    const auto heads = [&](const nn::Linear& linear) { return linear.forward(normed).view({context.shape.tokens(), -1, config_.head_size()}); };
+    const auto per_head = [&](const at::Tensor& x, const nn::Parameter& weight) { return nn::rms_norm(x, weight, config_.rms_norm_eps, precision()); };
+    const at::Tensor query = nn::apply_rope(per_head(heads(q_), q_norm_), rope_, seq, first);
+    const at::Tensor key = nn::apply_rope(per_head(heads(k_), k_norm_), rope_, seq, first);
+    return context.seams.tensor.leave(o_.forward(nn::attend(query, key, heads(v_), context, layer_)).to(at::kFloat));
+  }
+
+  const Qwen3MoeConfig& config_;
+  std::int64_t layer_;
+  const nn::RopeTable& rope_;
+  const nn::Parameter& input_norm_;
+  nn::Linear q_, k_, v_, o_;
+  const nn::Parameter &q_norm_, &k_norm_, &post_attention_norm_;
+  QwenFeedForward feed_forward_;
+};
+
+class Qwen3Moe final : public Model {
+ public:
+  Qwen3Moe(const Qwen3MoeConfig& config, nn::ParameterStore& store)
+      : config_(config), rope_(config.rope_table(config.head_size())), embedding_(store.at("embedding.weight")), norm_(store.at("norm.weight")),
+        head_(config.tie_word_embeddings ? embedding_ : store.at("head.weight")) {
+    for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) blocks_.push_back(std::make_unique<Qwen3MoeBlock>(config_, store, layer, rope_));
+  }
+
+  at::Tensor embed(const at::Tensor& ids, const nn::ForwardContext&) const override { return nn::embedding(ids, embedding_); }
+  const std::vector<std::unique_ptr<Block>>& blocks() const override { return blocks_; }
+  at::Tensor final_norm(const at::Tensor& hidden) const override { return nn::rms_norm(hidden, norm_, config_.rms_norm_eps, head_.value.scalar_type()); }
+  nn::Head head() const override { return {head_}; }
+
+  nn::KvCache make_cache(std::int64_t rows, std::int64_t capacity) const override {
+    const nn::CacheShape shape{rows, config_.kv_heads(), capacity, config_.head_size(), config_.head_size()};
+    nn::KvCache cache;
+    for (std::int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) cache.layers.push_back(nn::make_layer_cache(shape, head_.value.scalar_type()));
+    return cache;
+  }
+
+ private:
+  const Qwen3MoeConfig config_;  // a copy: blocks refer to it
+  const nn::RopeTable rope_;
+  const nn::Parameter &embedding_, &norm_, &head_;
+  std::vector<std::unique_ptr<Block>> blocks_;
+};
+
+}  // namespace
+
+Architecture qwen3_moe() {
+  return {"qwen3_moe", "Qwen3MoeForCausalLM", [] { return std::make_unique<Qwen3MoeConfig>(); }};
+}
+
+std::unique_ptr<Model> Qwen3MoeConfig::build(nn::ParameterStore& store) const { return std::make_unique<Qwen3Moe>(*this, store); }
+
+}  // namespace sluice::models

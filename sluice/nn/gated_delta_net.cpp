@@ -1,0 +1,63 @@
+#include "sluice/nn/gated_delta_net.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "sluice/nn/delta_rule.h"
+#include "sluice/nn/norm.h"
+
+namespace sluice::nn {
+
+GatedDeltaNet::GatedDeltaNet(ParameterStore& store, const std::string& name, const DeltaNetSizes& sizes)
+    : sizes_(sizes), in_proj_qkvz_(store, name + ".in_proj_qkvz"), in_proj_ba_(store, name + ".in_proj_ba"), out_proj_(store, name + ".out_proj"),
+      conv_(store.at(name + ".conv1d.weight")), a_log_(store.at(name + ".A_log")), dt_bias_(store.at(name + ".dt_bias")), norm_(store.at(name + ".norm.weight")) {}
+
+at::Tensor GatedDeltaNet::forward(const at::Tensor& hidden, const ForwardContext& context, std::int64_t layer) const {
+  const SequenceShape& shape = context.shape;
+  const std::int64_t shared = sizes_.value_heads / sizes_.key_heads, values = shared * sizes_.value_dim;
+  LayerCache* cache = context.cache ? &context.cache->layers[static_cast<std::size_t>(layer)] : nullptr;
+  const at::Tensor real = shape.real.defined() ? hidden * shape.real.to(hidden.scalar_type()).unsqueeze(1) : hidden;
+
+  const auto qkvz = in_proj_qkvz_.forward(real).view({shape.rows, shape.seq, sizes_.key_heads, -1}).split_with_sizes({sizes_.key_dim, sizes_.key_dim, values, values}, 3);
+  const auto ba = in_proj_ba_.forward(real).view({shape.rows, shape.seq, sizes_.key_heads, -1}).to(at::kFloat).split(shared, 3);
+  const at::Tensor mixed = at::silu(convolved(at::cat({qkvz[0].flatten(2), qkvz[1].flatten(2), qkvz[2].flatten(2)}, 2), cache));  // [rows, seq, channels]
+  const std::int64_t keys = sizes_.key_heads * sizes_.key_dim;
+  const at::Tensor a = ba[1].flatten(2) + dt_bias_.value;  // [rows, seq, value_heads]
+
+  const DeltaRuleInput in{unit_heads(mixed.narrow(2, 0, keys)) / std::sqrt(static_cast<double>(sizes_.key_dim)), unit_heads(mixed.narrow(2, keys, keys)),
+                          mixed.narrow(2, 2 * keys, sizes_.value_heads * sizes_.value_dim).unflatten(2, {sizes_.value_heads, sizes_.value_dim}).transpose(1, 2),
+                          (-a_log_.value.exp() * at::softplus(a)).transpose(1, 2), at::sigmoid(ba[0].flatten(2)).transpose(1, 2)};
+  const at::Tensor state = cache ? cache->state : at::Tensor();
+  const DeltaRuleOutput rule = shape.seq == 1 ? delta_rule_by_token(in, state) : delta_rule_by_chunk(in, state);
+  if (cache) cache->state = rule.state;
+
+  const at::Tensor gate = at::silu(qkvz[3].to(at::kFloat)).reshape({shape.tokens(), sizes_.value_heads, sizes_.value_dim});
+  const at::Tensor out = rms_norm(rule.out.transpose(1, 2).reshape(gate.sizes()), norm_, sizes_.eps, at::kFloat) * gate;
+  return out_proj_.forward(out.flatten(1).to(hidden.scalar_type())).to(at::kFloat);
+}
+
+// Causal convolution of each channel by itself, float32.   mixed [rows, seq, channels], in any precision
+at::Tensor GatedDeltaNet::convolved(const at::Tensor& mixed, LayerCache* cache) const {
+  const std::int64_t seq = mixed.size(1), before = sizes_.kernel - 1;
+  const at::Tensor past = cache ? cache->conv.transpose(1, 2) : at::zeros({mixed.size(0), before, mixed.size(2)}, mixed.options());
+  const at::Tensor whole = at::cat({past, mixed}, 1);
+  if (cache) cache->conv = whole.narrow(1, seq, before).transpose(1, 2).contiguous();
+  const at::Tensor wide = whole.to(at::kFloat);
+  at::Tensor sum = wide.narrow(1, 0, seq) * conv_.value.select(1, 0);
+  for (std::int64_t tap = 1; tap < sizes_.kernel; ++tap) sum = sum + wide.narrow(1, tap, seq) * conv_.value.select(1, tap);
+  return sum;
+}
+
+// Queries or keys of length 1, each repeated for the value heads it serves.   [rows, seq, key_heads * key_dim] -> [rows, value_heads, seq, key_dim]
+at::Tensor GatedDeltaNet::unit_heads(const at::Tensor& x) const {
+  const at::Tensor heads = x.unflatten(2, {sizes_.key_heads, sizes_.key_dim}).transpose(1, 2);
+  const at::Tensor unit = heads * at::rsqrt(heads.square().sum(-1, /*keepdim=*/true) + 1e-6);
+  return unit.repeat_interleave(sizes_.value_heads / sizes_.key_heads, 1);
+}
+
+LayerCache make_delta_net_cache(const DeltaNetSizes& sizes, std::int64_t rows, at::ScalarType dtype) {
+  return {{}, {}, at::zeros({rows, sizes.channels(), sizes.kernel - 1}, dtype), at::zeros({rows, sizes.value_heads, sizes.key_dim, sizes.value_dim}, at::kFloat)};
+}
+
+}  // namespace sluice::nn

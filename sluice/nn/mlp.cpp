@@ -1,0 +1,16 @@
+#include "sluice/nn/mlp.h"
+
+namespace sluice::nn {
+
+at::Tensor activate(const at::Tensor& x, Activation activation) {
+  switch (activation) {
+    case Activation::kSilu: return at::silu(x);
+    case Activation::kGelu: return at::gelu(x);
+    case Activation::kGeluTanh: break;
+  }
+  return at::gelu(x, "tanh");
+}
+
+at::Tensor GatedMlp::forward(const at::Tensor& x) const { return down_.forward(activate(gate_.forward(x), activation_) * up_.forward(x)); }
+
+}  // namespace sluice::nn
