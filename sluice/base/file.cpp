@@ -21,11 +21,18 @@ std::string reason() { return std::strerror(errno); }
 
 // What errno says of `path`; a relative path that is not there means little without the folder in which it was looked for.
 Error unreadable(const fs::path& path) {
+  if (path.empty()) return Error("the path of a file to read is empty", "give the path of a file");
   if (errno == ENOENT && path.is_relative()) {
     return Error("cannot read " + path.string() + ": no such file in " + fs::current_path().string(),
                  "check the path; one that does not begin with / starts in the folder in which the program is run");
   }
   return Error("cannot read " + path.string() + ": " + reason(), "check the path and that you may read it");
+}
+
+// Error for a packed file in place of text: its first byte is no character, so that one is enough to look (RFC 1952, 2.3.1).
+void refuse_gzip(std::ifstream& in, const fs::path& path) {
+  if (in.peek() == 0x1f) throw Error(path.string() + " is packed by gzip", "unpack it first: gunzip --keep " + path.string());
+  in.clear();  // looking into an empty file has met its end
 }
 
 // All of a pipe or device, whose size is not known before its end.
@@ -98,6 +105,7 @@ MappedFile::~MappedFile() {
 LineReader::LineReader(const fs::path& path) : path_(path), in_(path, std::ios::binary) {
   if (!in_) throw unreadable(path);
   if (fs::is_directory(path)) throw Error(path.string() + " is a folder, not a file", "give the path of a file");
+  refuse_gzip(in_, path);
 }
 
 bool LineReader::next(std::string& line) {

@@ -1,33 +1,43 @@
 #include "sluice/base/interrupt.h"
 
-#include <csignal>
+#include <signal.h>
+#include <unistd.h>
 
 namespace sluice {
 namespace {
 
-volatile std::sig_atomic_t g_signals = 0;  // a signal handler can reach nothing else
+volatile sig_atomic_t g_signals = 0;  // a signal handler can reach nothing else
 
-void on_signal(int signal) {
+void end_now(int) { _exit(kInterruptedStatus); }
+
+void take_note(int signal) {
   if (g_signals) {  // asked a second time: end now, as the signal would have
-    std::signal(signal, SIG_DFL);
-    std::raise(signal);
+    ::signal(signal, SIG_DFL);
+    raise(signal);
   }
   g_signals = 1;
 }
 
+void handle(void (*handler)(int)) {
+  ::signal(SIGINT, handler);
+  ::signal(SIGTERM, handler);
+  struct sigaction hangup {};
+  if (sigaction(SIGHUP, nullptr, &hangup) == 0 && hangup.sa_handler != SIG_IGN) ::signal(SIGHUP, handler);
+}
+
 }  // namespace
+
+void exit_on_interrupt() { handle(end_now); }
 
 InterruptGuard::InterruptGuard() {
   g_signals = 0;
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
+  handle(take_note);
 }
 
-InterruptGuard::~InterruptGuard() {
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
-}
+InterruptGuard::~InterruptGuard() { handle(end_now); }
 
 bool InterruptGuard::interrupted() const { return g_signals != 0; }
+
+void outlive_readers() { ::signal(SIGPIPE, SIG_IGN); }
 
 }  // namespace sluice

@@ -42,6 +42,7 @@ enum class Place { kReplaced, kWrittenThrough };
 
 // Error for what cannot be a file to write.
 Place place_of(const fs::path& path) {
+  if (path.empty()) throw Error("the path of a file to write is empty", "give the path of a file");
   if (descriptor_of(path)) return Place::kWrittenThrough;
   if (fs::is_directory(path)) throw Error(path.string() + " is a folder, not a file", "give the path of a file to write");
   if (!fs::is_directory(folder_of(path)))
@@ -49,8 +50,9 @@ Place place_of(const fs::path& path) {
   return !fs::exists(path) || fs::is_regular_file(path) ? Place::kReplaced : Place::kWrittenThrough;
 }
 
-std::unique_ptr<FileDescriptor> open_through(const fs::path& path) {
-  const auto descriptor = descriptor_of(path);
+// `path` as it was given is what errors name; `target` is what it names in the end.
+std::unique_ptr<FileDescriptor> open_through(const fs::path& path, const fs::path& target) {
+  const auto descriptor = descriptor_of(target);
   if (!descriptor) return std::make_unique<FileDescriptor>(path, O_WRONLY);
   // A second opening would begin at the file's start, and fail for sockets: a duplicate shares the place of what else is printed.
   auto file = std::make_unique<FileDescriptor>(path, O_PATH);
@@ -63,7 +65,7 @@ std::unique_ptr<FileDescriptor> open_through(const fs::path& path) {
 OutputFile::OutputFile(const fs::path& path) : path_(follow_links(path)) {
   buffer_.reserve(kBufferBytes);
   if (place_of(path_) == Place::kWrittenThrough) {
-    file_ = open_through(path_);
+    file_ = open_through(path, path_);
     return;
   }
   temporary_ = path_.string() + ".tmp" + std::to_string(getpid());

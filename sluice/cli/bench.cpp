@@ -66,7 +66,7 @@ Benchmark parse(const Arguments& arguments) {
         if (flag != "--" + std::string(name)) return;
         matched = true;
         const std::string& text = value();
-        if (!config::parse_scalar(text, field).empty() || field < (flag == "--threads" ? 0 : 1)) throw Error(flag + " " + text + " is not a size", "give a whole number of at least 1");
+        if (!config::parse_scalar(text, field).empty() || field < 1) throw Error(flag + " " + text + " is not a size", "give a whole number of at least 1");
       });
     }
     if (!matched) throw Error("unknown flag " + flag, "did you mean " + nearest(flag, known) + "?");

@@ -6,7 +6,9 @@
 
 #include "sluice/base/error.h"
 #include "sluice/base/nearest.h"
+#include "sluice/base/output_file.h"
 #include "sluice/cli/data_train.h"
+#include "sluice/cli/hub.h"
 #include "sluice/cli/parse.h"
 #include "sluice/data/annotate.h"
 #include "sluice/data/balance.h"
@@ -19,9 +21,18 @@ namespace {
 
 using data::kCategoryNames;
 
+// "-" is standard input or output, as it is everywhere.
+std::function<std::string(std::string)> dash_is(const std::string& stream) {
+  return [stream](const std::string& given) { return given == "-" ? stream : given; };
+}
+
+void add_input(CLI::App& app, fs::path& input, const std::string& help) {
+  app.add_option("--input", input, help)->required()->transform(dash_is("/dev/stdin"));
+}
+
 void add_files(CLI::App& app, fs::path& input, fs::path& output) {
-  app.add_option("--input", input, "JSONL file, one object with a \"question\" a line")->required();
-  app.add_option("--output", output, "File to write; appears only when it is whole")->required();
+  add_input(app, input, "JSONL file, one object with a \"question\" a line");
+  app.add_option("--output", output, "File to write; appears only when it is whole")->required()->transform(dash_is("/dev/stdout"));
 }
 
 std::string counts_line(const std::array<std::int64_t, data::kNumCategories>& counts) {
@@ -66,7 +77,7 @@ int run_balance(const Arguments& arguments, Log& log) {
   app.add_option("--counts", counts,
                  "Rows of each category, such as factual_lookup=2000,multi_hop_reasoning=all; categories not named: none")
       ->required();
-  app.add_option("--seed", request.seed, "Chooses the sample and its order")->capture_default_str();
+  app.add_option("--seed", request.seed, "Chooses the sample and its order")->capture_default_str()->check(whole_number(0));
   if (parse(app, arguments) == Parsed::kHelpShown) return 0;
   request.wanted = data::parse_category_counts(counts);
   const data::BalanceSummary summary = data::balance(request);
@@ -89,14 +100,14 @@ int run_split(const Arguments& arguments, Log& log) {
   data::SplitRequest request;
   std::vector<fs::path> outputs;
   std::int64_t count = 0;
-  app.add_option("--input", request.input, "JSONL file, one object a line")->required();
+  add_input(app, request.input, "JSONL file, one object a line");
   app.add_option("--output", outputs,
                  "A folder, for train.jsonl and validation.jsonl in it; or twice: the training and the validation file")
       ->required();
   CLI::Option* fraction =
       app.add_option("--fraction", request.validation_fraction, "Share of the rows for validation")->capture_default_str();
-  CLI::Option* rows = app.add_option("--count", count, "Rows for validation, instead of a share");
-  app.add_option("--seed", request.seed, "Chooses the rows")->capture_default_str();
+  CLI::Option* rows = app.add_option("--count", count, "Rows for validation, instead of a share")->check(whole_number(1));
+  app.add_option("--seed", request.seed, "Chooses the rows")->capture_default_str()->check(whole_number(0));
   if (parse(app, arguments) == Parsed::kHelpShown) return 0;
   if (rows->count() > 0) {
     forbid(fraction, "with --count", "give one of the two");
@@ -123,16 +134,21 @@ int run_split(const Arguments& arguments, Log& log) {
 
 int run_stats(const Arguments& arguments, Log&) {
   CLI::App app("Counts labels and lengths of questions and answers", "sluice data stats");
-  fs::path input, tokenizer;
+  fs::path input;
+  std::string output, tokenizer;
   bool json = false, duplicates = false;
-  app.add_option("--input", input, "JSONL file, one object with a \"question\" a line")->required();
+  add_input(app, input, "JSONL file, one object with a \"question\" a line");
+  app.add_option("--output", output, "File to write; default: standard output")->transform(dash_is("/dev/stdout"));
   app.add_option("--tokenizer", tokenizer, "Folder or file of a tokenizer, for lengths in tokens; default: words");
   app.add_flag("--duplicates", duplicates, "Count questions asked before (needs up to 16 bytes of memory a row)");
   app.add_flag("--json", json, "Print one JSON object");
   if (parse(app, arguments) == Parsed::kHelpShown) return 0;
-  const auto opened = tokenizer.empty() ? nullptr : text::open_tokenizer(tokenizer);
+  if (!output.empty()) require_writable(output);
+  const auto opened = tokenizer.empty() ? nullptr : text::open_tokenizer(find_model(tokenizer));
   const data::DataStats stats = data::describe(input, opened.get(), duplicates ? data::CountDuplicates::kYes : data::CountDuplicates::kNo);
-  std::cout << (json ? dump_json(data::stats_json(stats)) + "\n" : data::format_stats(stats));
+  const std::string text = json ? dump_json(data::stats_json(stats)) + "\n" : data::format_stats(stats);
+  if (output.empty()) std::cout << text;
+  else write_file_atomic(output, text);
   return 0;
 }
 

@@ -10,8 +10,10 @@
 #include "sluice/base/error.h"
 #include "sluice/base/json.h"
 #include "sluice/base/nearest.h"
+#include "sluice/cli/hub.h"
 #include "sluice/cli/model_flags.h"
 #include "sluice/data/categories.h"
+#include "sluice/data/data_file.h"
 #include "sluice/eval/evaluate.h"
 
 namespace sluice::cli {
@@ -31,17 +33,17 @@ void declare(CLI::App& app, EvalFlags& flags) {
   app.add_option("--format", flags.format, "qa (question, answer, expert_label), token_ids (input_ids, labels) or text")
       ->capture_default_str();
   app.add_option("--tokenizer", flags.tokenizer, "Folder or file of the tokenizer; default: the one in the model's folder");
-  app.add_option("--max-samples", flags.max_samples, "Only the file's first N rows; 0: all")->check(CLI::NonNegativeNumber);
-  app.add_option("--batch-size", flags.batch_size, "Rows that run at once")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--max-samples", flags.max_samples, "Only the file's first N rows; 0: all")->check(whole_number(0));
+  app.add_option("--batch-size", flags.batch_size, "Rows that run at once")->capture_default_str()->check(whole_number(1));
   flags.exact_match_option =
       app.add_option("--exact-match-samples", flags.exact_match_samples, "qa: answer only the first N questions; 0: none; default: all")
-          ->check(CLI::NonNegativeNumber);
+          ->check(whole_number(0));
   flags.seq_length_option = app.add_option("--seq-length", flags.seq_length,
                                            "qa: most tokens of a prompt, default 64; text: of a row, default: the model's positions")
-                                ->check(CLI::PositiveNumber);
+                                ->check(whole_number(1));
   flags.max_target_length_option =
       app.add_option("--max-target-length", flags.max_target_length, "qa: most tokens of an answer with its end token, default 32")
-          ->check(CLI::PositiveNumber);
+          ->check(whole_number(1));
   app.add_flag("--json", flags.json, "Print one JSON object; what was not measured is null");
 }
 
@@ -103,7 +105,7 @@ std::string percent(double share) {
 
 void print_figures(const monitor::Evaluation& evaluation, std::ostream& out) {
   const auto line = [&](const char* name, const std::optional<double>& value) {
-    if (value) out << std::left << std::setw(24) << name << *value << "\n";
+    if (value) out << std::left << std::setw(26) << name << *value << "\n";
   };
   line("loss", evaluation.lm_loss);
   line("perplexity", evaluation.perplexity);
@@ -136,11 +138,11 @@ int run_eval(const Arguments& arguments, Log& log) {
   if (parse(app, arguments) == Parsed::kHelpShown) return 0;
 
   data::DataConfig config = data_config(flags);
-  if (!fs::exists(flags.data)) throw Error("there is no file " + flags.data, "give --data a file of rows");
-  const generate::LoadedModel loaded = generate::open_model(flags.model.model, flags.model.scalar_type());
+  const data::DataFile rows(flags.data);  // says what is wrong with it before the model is read
+  const generate::LoadedModel loaded = generate::open_model(flags.model.folder(), flags.model.scalar_type());
   if (config.format == data::Format::kText && config.seq_length == 0) config.seq_length = loaded.folder.config->max_positions();
   const auto tokenizer =
-      generate::open_model_tokenizer(loaded.folder, flags.tokenizer.empty() ? std::nullopt : std::optional<fs::path>(flags.tokenizer));
+      generate::open_model_tokenizer(loaded.folder, flags.tokenizer.empty() ? std::nullopt : std::optional<fs::path>(find_model(flags.tokenizer)));
   const data::RowNeeds needs{tokenizer.get(), loaded.folder.config->vocab_size(), data::LabelPolicy::kOptional};
   const auto dataset = data::open_dataset(flags.data, config, needs, flags.max_samples);
   log.info(data::describe(dataset->counts()));

@@ -4,6 +4,7 @@
 
 #include "sluice/base/error.h"
 #include "sluice/base/json.h"
+#include "sluice/cli/hub.h"
 #include "sluice/cli/model_flags.h"
 #include "sluice/generate/generate.h"
 #include "sluice/generate/logits.h"
@@ -24,17 +25,17 @@ struct GenerateFlags {
 void declare(CLI::App& app, GenerateFlags& flags) {
   flags.model.add_to(app);
   app.add_option("--prompt", flags.prompts, "Text to continue; may be given several times")->allow_extra_args(false);
-  app.add_option("--prompts-file", flags.prompts_file, "Texts to continue, one a line");
+  app.add_option("--prompts-file", flags.prompts_file, "Texts to continue, one a line; an empty line is an error");
   app.add_option("--tokens", flags.tokens, "JSON file [[ids], ...] to continue instead of texts; needs no tokenizer");
   app.add_option("--tokenizer", flags.tokenizer, "Folder or file of the tokenizer; default: the one in the model's folder");
-  app.add_option("--max-tokens,--max-new-tokens", flags.options.max_tokens, "Most new tokens of a prompt")->capture_default_str();
+  app.add_option("--max-tokens,--max-new-tokens", flags.options.max_tokens, "Most new tokens of a prompt")->capture_default_str()->check(whole_number(1));
   app.add_option("--temperature", flags.options.sampling.temperature,
                  "0: always the likeliest token; above: sample, the higher the more varied")
       ->capture_default_str();
-  flags.top_k = app.add_option("--top-k", flags.options.sampling.top_k, "Sample among the k likeliest tokens; 0: all");
+  flags.top_k = app.add_option("--top-k", flags.options.sampling.top_k, "Sample among the k likeliest tokens; 0: all")->check(whole_number(0));
   flags.top_p =
       app.add_option("--top-p", flags.options.sampling.top_p, "Sample among the likeliest tokens that reach this probability; 1: all");
-  app.add_option("--seed", flags.options.seed, "Of the sampling; equal seeds give equal texts")->capture_default_str();
+  app.add_option("--seed", flags.options.seed, "Of the sampling; equal seeds give equal texts")->capture_default_str()->check(whole_number(0));
   app.add_flag("--ignore-eos", flags.ignore_eos, "Go on past the end-of-text token, to --max-tokens");
   app.add_flag("--json", flags.json, "Print {\"text\", \"ids\"} a line, of the new tokens alone, in the order of the prompts");
   app.add_flag("--chat", flags.chat, "Not yet: apply the model's chat template to the prompt");
@@ -49,8 +50,6 @@ void check(const GenerateFlags& flags) {
   }
   Violations violations;
   flags.options.sampling.check(violations);
-  if (flags.options.max_tokens < 1)
-    violations.add("--max-tokens " + std::to_string(flags.options.max_tokens) + " asks for no token", "use at least 1");
   violations.raise("cannot generate");
   if (flags.options.sampling.temperature > 0) return;
   for (const CLI::Option* option : {flags.top_k, flags.top_p}) {
@@ -63,7 +62,8 @@ std::vector<std::string> lines_of(const fs::path& path) {
   std::vector<std::string> lines;
   LineReader reader(path);
   for (std::string line; reader.next(line);) {
-    if (!line.empty()) lines.push_back(line);
+    if (line.empty()) throw Error(reader.where() + ": the line is empty, and answers are to stand in the order of the lines", "write a prompt there or remove the line");
+    lines.push_back(line);
   }
   if (lines.empty()) throw Error(path.string() + " holds no prompt", "write one prompt a line");
   return lines;
@@ -126,9 +126,9 @@ int run_generate(const Arguments& arguments, Log&) {
   if (parse(app, arguments) == Parsed::kHelpShown) return 0;
   check(flags);
 
-  const generate::LoadedModel loaded = generate::open_model(flags.model.model, flags.model.scalar_type());
+  const generate::LoadedModel loaded = generate::open_model(flags.model.folder(), flags.model.scalar_type());
   const auto tokenizer =
-      generate::open_model_tokenizer(loaded.folder, flags.tokenizer.empty() ? std::nullopt : std::optional<fs::path>(flags.tokenizer));
+      generate::open_model_tokenizer(loaded.folder, flags.tokenizer.empty() ? std::nullopt : std::optional<fs::path>(find_model(flags.tokenizer)));
   if (!flags.ignore_eos) flags.options.stop_ids = generate::stop_ids(loaded.folder, tokenizer.get());
   const auto prompts = prompt_ids(flags, tokenizer.get());
   // All are checked before the first is answered.

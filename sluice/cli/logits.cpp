@@ -1,5 +1,6 @@
 #include "sluice/cli/logits.h"
 
+#include "sluice/base/output_file.h"
 #include "sluice/cli/model_flags.h"
 #include "sluice/generate/logits.h"
 
@@ -16,8 +17,9 @@ int run_logits(const Arguments& arguments, Log& log) {
 
   const auto dtype = model.scalar_type();
   const generate::TokenRows rows = generate::read_token_rows(tokens);
-  const generate::LoadedModel loaded = generate::open_model(model.model, dtype);
-  generate::write_logits(loaded.runnable(), rows, output);
+  const fs::path file = require_replaceable(output);  // now: a large model takes minutes to load
+  const generate::LoadedModel loaded = generate::open_model(model.folder(), dtype);
+  generate::write_logits(loaded.runnable(), rows, file);
   log.info("wrote logits [" + std::to_string(rows.size()) + ", " + std::to_string(rows[0].size()) + ", " +
            std::to_string(loaded.folder.config->vocab_size()) + "] to " + output);
   return 0;

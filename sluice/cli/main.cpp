@@ -2,19 +2,22 @@
 // 130 interrupted after saving).
 #include <malloc.h>
 
+#include <algorithm>
 #include <iostream>
+#include <string_view>
 
 #include "sluice/base/error.h"
 #include "sluice/base/interrupt.h"
 #include "sluice/base/nearest.h"
 #include "sluice/base/version.h"
 #include "sluice/cli/command.h"
+#include "sluice/cli/standard_streams.h"
 
 namespace {
 
 using namespace sluice;
 
-constexpr int kUserError = 2, kBug = 70, kInterrupted = 130;
+constexpr int kUserError = 2, kBug = 70;
 
 void print_help(std::ostream& out) {
   out << "sluice " << kVersion << ": trains Mixture-of-Experts language models with supervised routing\n\nusage: sluice COMMAND [arguments]; sluice COMMAND --help\n\n";
@@ -30,12 +33,21 @@ int dispatch(const std::vector<std::string>& arguments, Log& log) {
     std::cout << "sluice " << kVersion << "\n";
     return 0;
   }
+  const std::vector<std::string> later{"convert", "launch", "merge", "plan"};
+  if (std::ranges::find(later, arguments[0]) != later.end()) {
+    throw Error("this version of Sluice has no `sluice " + arguments[0] + "` yet", "`sluice --help` lists the commands that there are");
+  }
   std::vector<std::string> names;
   for (const cli::Command& command : cli::commands()) {
     if (command.name == arguments[0]) return command.run({arguments.begin() + 1, arguments.end()}, log);
     names.push_back(command.name);
   }
   throw Error("there is no command '" + arguments[0] + "'", "did you mean '" + nearest(arguments[0], names) + "'? `sluice --help` lists all");
+}
+
+// libtorch's allocator tells of its failure in words alone.
+bool is_out_of_memory(const std::exception& error) {
+  return dynamic_cast<const std::bad_alloc*>(&error) || std::string_view(error.what()).find("DefaultCPUAllocator: can't allocate memory") != std::string_view::npos;
 }
 
 // Freed memory stays with the program: a training step would else spend a third of its time on page faults (docs/performance.md).
@@ -48,9 +60,13 @@ void keep_pages() {
 
 int main(int argc, char** argv) {
   keep_pages();
+  cli::open_standard_streams();
+  exit_on_interrupt();
   Log log;
   try {
-    return dispatch({argv + 1, argv + argc}, log);
+    const int status = dispatch({argv + 1, argv + argc}, log);
+    cli::require_output_written();
+    return status;
   } catch (const Error& error) {
     std::cerr << "error: " << error.what() << std::endl;
     return kUserError;
@@ -58,15 +74,16 @@ int main(int argc, char** argv) {
     std::cerr << "error: " << error.what() << "\n  fix: check that the path exists, is of the right kind, and that you may use it" << std::endl;
     return kUserError;
   } catch (const Interrupted&) {
-    return kInterrupted;
+    return kInterruptedStatus;
   } catch (const Bug& bug) {
     std::cerr << "bug: " << bug.what() << "\n  please report it with these lines:\n";
     for (const std::string& frame : bug.stack()) std::cerr << "    " << frame << "\n";
     return kBug;
-  } catch (const std::bad_alloc&) {
-    std::cerr << "error: out of memory\n  fix: use a smaller train.micro_batch_size or model, or memory.recompute=full" << std::endl;
-    return kUserError;
   } catch (const std::exception& error) {
+    if (is_out_of_memory(error)) {
+      std::cerr << "error: out of memory\n  fix: use a smaller batch (train.micro_batch_size, --batch-size) or model, or memory.recompute=full" << std::endl;
+      return kUserError;
+    }
     std::cerr << "bug: " << error.what() << "\n  please report it with the command that led here" << std::endl;
     return kBug;
   }

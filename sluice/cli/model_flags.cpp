@@ -1,6 +1,7 @@
 #include "sluice/cli/model_flags.h"
 
 #include "sluice/base/error.h"
+#include "sluice/cli/hub.h"
 
 namespace sluice::cli {
 
@@ -9,6 +10,8 @@ void ModelFlags::add_to(CLI::App& app) {
       ->required();
   app.add_option("--dtype", dtype, "Compute in fp32, bf16 or fp16; default: the type of the file's weights");
 }
+
+fs::path ModelFlags::folder() const { return find_model(model); }
 
 std::optional<at::ScalarType> ModelFlags::scalar_type() const {
   if (dtype.empty()) return std::nullopt;

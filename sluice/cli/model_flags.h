@@ -14,6 +14,8 @@ struct ModelFlags {
 
   // --model (required; also --hf-model-path and --load) and --dtype.
   void add_to(CLI::App& app);
+  // What --model means on this machine (sluice/cli/hub.h).
+  fs::path folder() const;
   // --dtype as a type; nothing when not given: the file's own.
   std::optional<at::ScalarType> scalar_type() const;
 };

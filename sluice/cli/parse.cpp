@@ -1,7 +1,10 @@
 #include "sluice/cli/parse.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <iostream>
+#include <optional>
 
 #include "sluice/base/error.h"
 #include "sluice/base/nearest.h"
@@ -9,6 +12,9 @@
 
 namespace sluice::cli {
 namespace {
+
+// Low enough that a sum with any length fits into 64 bits.
+constexpr std::uint64_t kMost = std::uint64_t{1} << 62;
 
 std::vector<std::string> flags_of(const CLI::App& app) {
   std::vector<std::string> names;
@@ -47,6 +53,12 @@ std::vector<std::string> words_of(const CLI::App& app, const Arguments& argument
   return words;
 }
 
+std::optional<double> finite_number(const std::string& text) {
+  double value = 0;
+  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return status == std::errc() && end == text.data() + text.size() && std::isfinite(value) ? std::optional(value) : std::nullopt;
+}
+
 }  // namespace
 
 Parsed parse(CLI::App& app, const Arguments& arguments) {
@@ -61,6 +73,35 @@ Parsed parse(CLI::App& app, const Arguments& arguments) {
     throw Error(error.what(), "see `" + app.get_name() + " --help`");
   }
   return Parsed::kRun;
+}
+
+CLI::Validator whole_number(std::uint64_t least) {
+  const auto check = [least](std::string& text) -> std::string {
+    std::uint64_t value = 0;
+    const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool is_number = status != std::errc::invalid_argument && end == text.data() + text.size();
+    if (!is_number || (status == std::errc() && value < least)) return text + " is not a whole number of at least " + std::to_string(least);
+    if (status != std::errc() || value > kMost) return text + " is larger than any use; the most is " + std::to_string(kMost);
+    text = std::to_string(value);  // 010 is ten, not CLI11's octal eight
+    return "";
+  };
+  return {check, "", "whole number"};
+}
+
+CLI::Validator number_above(double limit) {
+  const auto check = [limit](const std::string& text) -> std::string {
+    const auto value = finite_number(text);
+    return value && *value > limit ? "" : text + " is not a number above " + CLI::detail::to_string(limit);
+  };
+  return {check, "", "number above"};
+}
+
+CLI::Validator number_between(double least, double most) {
+  const auto check = [least, most](const std::string& text) -> std::string {
+    const auto value = finite_number(text);
+    return value && *value >= least && *value <= most ? "" : text + " is not a number from " + CLI::detail::to_string(least) + " to " + CLI::detail::to_string(most);
+  };
+  return {check, "", "number between"};
 }
 
 void forbid(const CLI::Option* option, const std::string& reason, const std::string& remedy) {

@@ -7,6 +7,7 @@
 
 #include "sluice/base/error.h"
 #include "sluice/base/json.h"
+#include "sluice/cli/hub.h"
 #include "sluice/cli/parse.h"
 
 namespace sluice::cli {
@@ -70,7 +71,7 @@ int run_tokenize(const Arguments& arguments, Log&) {
   app.add_flag("--text-only", text_only, "Not yet: with --chat, the rendered text alone");
   if (parse(app, arguments) == Parsed::kHelpShown) return 0;
   if (chat || text_only) throw Error("chat templates are not supported yet", "render the conversation to text first, and leave --chat out");
-  const auto tokenizer = text::open_tokenizer(path);
+  const auto tokenizer = text::open_tokenizer(find_model(path));
   if (decode) detokenize(*tokenizer, std::cin, std::cout);
   else tokenize(*tokenizer, no_special_tokens ? text::SpecialTokens::kNone : text::SpecialTokens::kAdd, std::cin, std::cout);
   return 0;

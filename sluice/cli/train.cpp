@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <iostream>
+#include <sstream>
 
 #include "sluice/base/error.h"
+#include "sluice/base/interrupt.h"
 #include "sluice/base/nearest.h"
 #include "sluice/cli/arguments.h"
+#include "sluice/cli/hub.h"
 #include "sluice/config/fields.h"
+#include "sluice/models/registry.h"
 #include "sluice/monitor/report.h"
 #include "sluice/train/run.h"
 
@@ -82,7 +86,8 @@ void let_command_line_win(std::vector<config::Setting>& settings, const std::vec
   }
 }
 
-// The values of a sweep: a scalar setting with commas in it. One value for everything else.
+// The values of a sweep: a scalar setting with commas in it. None for everything else. Error for a value that is empty or given twice: two
+// runs would share a folder.
 std::vector<std::string> values_of(const config::Setting& setting) {
   if (setting.value.is_list || setting.value.items.size() != 1) return {};
   bool scalar = setting.key.starts_with("model.") && setting.key != "model.load" && setting.key != "model.tokenizer";
@@ -96,10 +101,43 @@ std::vector<std::string> values_of(const config::Setting& setting) {
   std::vector<std::string> values;
   for (std::size_t at = 0; at <= text.size();) {
     const auto comma = std::min(text.find(',', at), text.size());
-    values.push_back(text.substr(at, comma - at));
+    const std::string value = text.substr(at, comma - at);
+    if (value.empty()) throw Error(setting.key + "=" + text + ": a value of the sweep is empty", "write values with commas between them: " + setting.key + "=1,2");
+    if (std::ranges::find(values, value) != values.end()) throw Error(setting.key + "=" + text + ": " + value + " is given twice", "give each value of a sweep once");
+    values.push_back(value);
     at = comma + 1;
   }
   return values;
+}
+
+// Every setting's key, the sizes of the models included.
+std::vector<std::string> all_keys() {
+  std::vector<std::string> keys = config::keys(train::Recipe{});
+  for (const models::Architecture& architecture : models::architectures()) {
+    std::istringstream sizes(architecture.make_config()->to_yaml());
+    for (std::string line; std::getline(sizes, line);) {
+      const std::string key = "model." + line.substr(0, line.find(':'));
+      if (std::ranges::find(keys, key) == keys.end()) keys.push_back(key);
+    }
+  }
+  return keys;
+}
+
+// Settings that were typed without their section, and sections that only later versions have: what a nearest name would answer badly.
+void check_keys(const std::vector<config::Setting>& settings) {
+  const std::vector<std::string> keys = all_keys();
+  Violations violations;
+  for (const config::Setting& setting : settings) {
+    const std::string section = setting.key.substr(0, setting.key.find('.'));
+    if (section == "lora" || section == "launch") {
+      violations.add(setting.where + ": " + setting.key + ", but this version of Sluice has no " + (section == "lora" ? "LoRA" : "launcher") + " yet", "leave the section " + section + " out");
+    }
+    if (section != setting.key || std::ranges::find(keys, setting.key) != keys.end()) continue;
+    std::vector<std::string> meant;
+    std::ranges::copy_if(keys, std::back_inserter(meant), [&](const std::string& key) { return key.ends_with("." + setting.key); });
+    if (!meant.empty()) violations.add(setting.where + ": '" + setting.key + "' is given without its section", "write " + join_or(meant));
+  }
+  violations.raise("the settings");
 }
 
 struct Variant {
@@ -110,7 +148,9 @@ struct Variant {
 // Every combination of the swept settings' values.
 std::vector<Variant> variants_of(const std::vector<config::Setting>& overrides) {
   std::vector<Variant> variants{{"", {}}};
-  for (const config::Setting& setting : overrides) {
+  for (auto at = overrides.begin(); at != overrides.end(); ++at) {
+    const config::Setting& setting = *at;
+    if (std::any_of(at + 1, overrides.end(), [&](const auto& later) { return later.key == setting.key; })) continue;  // the last one holds
     const std::vector<std::string> values = values_of(setting);
     std::vector<Variant> next;
     for (const Variant& variant : variants) {
@@ -130,6 +170,10 @@ train::ResolvedRecipe resolve(const std::vector<config::Setting>& recipe, const 
   std::vector<config::Setting> settings = recipe;
   let_command_line_win(settings, variant.overrides);
   settings.insert(settings.end(), variant.overrides.begin(), variant.overrides.end());
+  for (const char* key : {"model.load", "model.tokenizer"}) {
+    const auto last = std::find_if(settings.rbegin(), settings.rend(), [&](const auto& setting) { return setting.key == key; });
+    if (last != settings.rend() && last->value.items.size() == 1) last->value.items[0] = find_model(last->value.items[0]);
+  }
   return train::resolve(settings);
 }
 
@@ -141,15 +185,21 @@ void run_one(const train::ResolvedRecipe& resolved, const TrainArguments& given,
 }  // namespace
 
 int run_train(const Arguments& arguments, Log& log) {
+  if (arguments.empty()) {
+    throw Error("nothing to train is given", "sluice train --config RECIPE --data-file FILE --output-dir DIR; `sluice recipes list` shows recipes, `sluice train --help` every flag");
+  }
   TrainArguments given = parse(arguments);
-  if (given.help || arguments.empty()) {
+  if (given.help) {
     print_help();
     return 0;
   }
+  if (!given.dry_run) outlive_readers();  // metrics.jsonl and log.txt have what the pipe would have shown
   std::vector<config::Setting> recipe;
   if (!given.config.empty()) recipe = config::load_recipe(config::find_recipe(given.config, recipe_folders()), recipe_folders());
   config::resolve_aliases(recipe, train::aliases());
   config::resolve_aliases(given.overrides, train::aliases());
+  check_keys(recipe);
+  check_keys(given.overrides);
 
   std::vector<Variant> variants = variants_of(given.overrides);
   if (variants.size() == 1) {

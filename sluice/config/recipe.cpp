@@ -102,7 +102,8 @@ Setting parse_override(const std::string& text) {
   try {
     // An empty value is an empty text; a comma list without brackets stays one text, for sweeps to split.
     const YAML::Node node = written.empty() ? YAML::Node("") : YAML::Load(written);
-    return {text.substr(0, equals), node.IsMap() ? Value{{written}} : read_value(node, "command line"), "command line"};
+    const bool is_text = node.IsMap() || (node.IsNull() && written.find(',') != std::string::npos);  // yaml-cpp reads a lone comma as null
+    return {text.substr(0, equals), is_text ? Value{{written}} : read_value(node, "command line"), "command line"};
   } catch (const YAML::Exception&) {
     return {text.substr(0, equals), Value{{written}}, "command line"};
   }

@@ -11,6 +11,7 @@
 #include "sluice/base/error.h"
 #include "sluice/base/output_file.h"
 #include "sluice/base/rng.h"
+#include "sluice/data/data_file.h"
 #include "sluice/data/json_row.h"
 
 namespace sluice::data {
@@ -72,6 +73,8 @@ CategoryCounts parse_category_counts(std::string_view text) {
 }
 
 BalanceSummary balance(const BalanceRequest& request) {
+  const DataFile readable_again(request.input);
+  OutputFile output(request.output);
   BalanceSummary summary;
   summary.available = count_rows(request.input);
   std::int64_t total = 0;
@@ -81,7 +84,6 @@ BalanceSummary balance(const BalanceRequest& request) {
                 "see what it has with `sluice data stats --input " + request.input.string() + "`");
   }
   const std::vector<Place> chosen = choose_rows(request.input, summary.written, summary.available, request.seed);
-  OutputFile output(request.output);
   const FileDescriptor file(request.input, O_RDONLY);
   std::string line;
   for (const std::int64_t i : permutation(static_cast<std::int64_t>(chosen.size()), request.seed, 0)) {

@@ -41,6 +41,7 @@ std::vector<TrainingRow> read_training_rows(const fs::path& file) {
     row.weight = row_weight(rows);
     out.push_back(std::move(row));
   }
+  if (out.empty()) throw Error(file.string() + " has no rows", "give a JSONL file with one labelled question a line");
   return out;
 }
 

@@ -54,6 +54,12 @@ void step(const std::vector<std::uint32_t>& features, int category, double weigh
   }
 }
 
+int num_categories(const std::vector<const TrainingRow*>& rows) {
+  std::set<int> seen;
+  for (const TrainingRow* row : rows) seen.insert(row->category);
+  return static_cast<int>(seen.size());
+}
+
 }  // namespace
 
 ClassifierTrainer::ClassifierTrainer(std::vector<TrainingRow> rows, const ClassifierTraining& settings)
@@ -119,6 +125,7 @@ ClassifierTrainer::Scores ClassifierTrainer::score_held_out(double share) const 
     return Rng(settings_.seed ^ hash_word(row.question), kHeldOutStream).uniform() < share;
   };
   const RowList kept = select([&](const TrainingRow& row) { return !held_out(row); });
+  if (num_categories(kept) < kNumCategories) return {};
   return score(train_on(kept), select(held_out));
 }
 
@@ -128,9 +135,7 @@ ClassifierTrainer::Scores ClassifierTrainer::score_leaving_origins_out() const {
   Scores scores;
   for (const auto& [origin, categories] : origin_categories) {
     const RowList kept = select([&](const TrainingRow& row) { return row.origin != origin; });
-    std::set<int> left;
-    for (const TrainingRow* row : kept) left.insert(row->category);
-    if (static_cast<int>(left.size()) < kNumCategories) continue;
+    if (num_categories(kept) < kNumCategories) continue;
     scores.merge(score(train_on(kept), select([&](const TrainingRow& row) { return row.origin == origin; })));
   }
   return scores;

@@ -40,7 +40,8 @@ class ClassifierTrainer {
   };
   using Scores = std::map<std::string, Score>;  // by origin
 
-  // Trained without a share of the rows (by hash of the question), scored on it.
+  // Trained without a share of the rows (by hash of the question), scored on it. Empty when the rows are too few for that: none is held
+  // out, or a category is left without any.
   Scores score_held_out(double share) const;
 
   // For each origin: trained without its rows, scored on them. An origin that alone has a category is left out: without it the category

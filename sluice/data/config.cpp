@@ -16,7 +16,6 @@ DataConfig DataConfig::with_defaults() const {
 
 void DataConfig::check(Violations& violations) const {
   const DataConfig given = with_defaults();
-  if (path.empty()) violations.add("data.path is not set", "give a file, for example data.path=data/questions/train.jsonl");
   for (const auto& [name, value] : {std::pair("seq_length", given.seq_length), std::pair("max_target_length", given.max_target_length),
                                     std::pair("max_samples", max_samples), std::pair("validation_samples", validation_samples)}) {
     if (value < 0)

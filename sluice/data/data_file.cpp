@@ -5,8 +5,9 @@
 namespace sluice::data {
 
 DataFile::DataFile(const fs::path& path) : path_(path) {
+  if (fs::exists(path) && !fs::is_regular_file(path) && !fs::is_directory(path))
+    throw Error(path.string() + " is a pipe or a device, which cannot be read again", "write the rows to a file first");
   const LineReader readable(path);  // says what is wrong when it is not
-  if (!fs::is_regular_file(path)) throw Error(path.string() + " is not a file that can be read again", "write the rows to a file first");
   size_ = fs::file_size(path);
   changed_ = fs::last_write_time(path);
 }

@@ -175,19 +175,20 @@ int JsonRows::require_category() const {
 bool JsonRows::answer(std::string& text) const {
   const JsonRow::Member* member = row_.find("answer");
   if (!member || member->value == "null") return false;
-  if (decode_string(member->value, text)) return true;
-  Json parsed = parse_json(member->value, where());
-  if (parsed.is_object() && parsed.contains("text")) parsed = Json(parsed["text"]);
-  if (parsed.is_array()) {
-    if (parsed.empty()) return false;
-    parsed = Json(parsed[0]);
+  if (!decode_string(member->value, text)) {
+    Json parsed = parse_json(member->value, where());
+    if (parsed.is_object() && parsed.contains("text")) parsed = Json(parsed["text"]);
+    if (parsed.is_array()) {
+      if (parsed.empty()) return false;
+      parsed = Json(parsed[0]);
+    }
+    if (!parsed.is_string()) {
+      throw Error(where() + ": \"answer\" is " + std::string(member->value.substr(0, 40)) + ", of no known form",
+                  "write a string, a list of strings, or {\"text\": \"...\"}");
+    }
+    text = parsed.get<std::string>();
   }
-  if (!parsed.is_string()) {
-    throw Error(where() + ": \"answer\" is " + std::string(member->value.substr(0, 40)) + ", of no known form",
-                "write a string, a list of strings, or {\"text\": \"...\"}");
-  }
-  text = parsed.get<std::string>();
-  return true;
+  return text.find_first_not_of(" \t\r\n") != std::string::npos;
 }
 
 }  // namespace sluice::data

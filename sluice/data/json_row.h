@@ -48,8 +48,8 @@ class JsonRows {
   std::optional<int> category() const;
   // As `category`, but a row without a label is an Error.
   int require_category() const;
-  // The first answer into `text` (a string, the first of a list of strings, or an object's "text"); false when there is none. Error for any
-  // other form.
+  // The first answer into `text` (a string, the first of a list of strings, or an object's "text"); false when there is none or it is blank.
+  // Error for any other form.
   bool answer(std::string& text) const;
 
  private:

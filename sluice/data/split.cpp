@@ -11,6 +11,7 @@
 #include "sluice/base/rng.h"
 #include "sluice/data/categories.h"
 #include "sluice/data/classifier_words.h"
+#include "sluice/data/data_file.h"
 #include "sluice/data/json_row.h"
 #include "sluice/data/row_hash.h"
 
@@ -127,8 +128,9 @@ SplitSummary split(const SplitRequest& request) {
   if (fs::weakly_canonical(request.train_output) == fs::weakly_canonical(request.validation_output)) {
     throw Error("both parts would be written to " + request.train_output.string(), "give two files");
   }
-  const Thresholds thresholds = find_thresholds(request);
+  const DataFile readable_again(request.input);
   OutputFile train(request.train_output), validation(request.validation_output);
+  const Thresholds thresholds = find_thresholds(request);
   SplitSummary summary;
   HashedRow row;
   for (RowHasher hasher(request.input, request.seed); hasher.next(row);) {

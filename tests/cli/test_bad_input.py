@@ -141,6 +141,27 @@ def test_a_loss_that_is_no_number_stops_with_the_last_good_state(tmp_path):
     (["train", "lr"], ["'lr' is not an override", "section.key=value"]),
     (["train", "=3"], "'=3'"),
     (["train", "train.train_iters=1"], ["data.path", "output_dir"]),
+    (["train"], ["nothing to train", "--config", "sluice recipes list"]),
+    (["train", "seed=3"], ["'seed'", "write train.seed"]),
+    (["train", "hidden_size=3"], ["'hidden_size'", "write model.hidden_size"]),
+    (["train", "weight=3"], ["'weight'", "write routing_supervision.weight"]),
+    (["train", "interval=3", "seed=3"], ["log.interval", "train.seed", "2 problems"]),
+    (["train", "train.seed=1,1"], ["train.seed=1,1", "twice"]),
+    (["train", "train.seed=,"], ["train.seed=,", "empty"]),
+    (["train", "optimizer.lr=1e-3,"], ["optimizer.lr=1e-3,", "empty"]),
+    (["train", "lora.rank=8"], ["lora.rank", "no LoRA yet"]),
+    (["train", "launch.nodes=2"], ["launch.nodes", "no launcher yet"]),
+    (["convert", "--from", "a"], "no `sluice convert` yet"),
+    (["plan"], "no `sluice plan` yet"),
+    (["launch"], "no `sluice launch` yet"),
+    (["merge"], "no `sluice merge` yet"),
+    (["eval", "--model", "x", "--data", "y", "--batch-size", "0"], ["--batch-size", "0 is not a whole number of at least 1"]),
+    (["eval", "--model", "x", "--data", "y", "--max-samples", "-1"], ["--max-samples", "-1 is not a whole number of at least 0"]),
+    (["eval", "--model", "x", "--data", "no/such/rows.jsonl"], ["no/such/rows.jsonl", str(pathlib.Path.cwd())]),
+    (["generate", "--model", "x", "--prompt", "y", "--seed", "-1"], ["--seed", "-1"]),
+    (["generate", "--model", "x", "--prompt", "y", "--max-tokens", "0"], ["--max-tokens", "at least 1"]),
+    (["generate", "--model", "x", "--prompt", "y", "--max-tokens", "9223372036854775807"], ["--max-tokens", "larger than any use"]),
+    (["bench", "train", "--threads", "0"], "--threads 0"),
     (["train", "--config", "/no/such.yaml"], "/no/such.yaml"),
     (["train", "--config", "mixtral_8x7b_ruting"], ["mixtral_8x7b_ruting", "mixtral_8x7b_routing"]),
     (["train", "--config", "/tmp"], "/tmp"),
@@ -150,12 +171,23 @@ def test_a_loss_that_is_no_number_stops_with_the_last_good_state(tmp_path):
     (["recipes", "show", "no-such-recipe"], "no-such-recipe"),
     (["data", "anotate"], ["anotate", "annotate"]),
     (["tokenize", "--tokenizer", "/no/such/tokenizer"], "/no/such/tokenizer"),
-], ids=lambda value: " ".join(value) if isinstance(value, list) and value[0] in ("tarin", "train", "monitor", "logits", "recipes", "data", "tokenize") else "")
+], ids=lambda value: " ".join(value) if isinstance(value, list) and value[0] in ("tarin", "train", "monitor", "logits", "recipes", "data", "tokenize", "convert", "eval", "generate", "bench") else "")
 def test_a_command_that_cannot_be_is_named_with_a_remedy(arguments, names):
     refused(*arguments, names=names)
 
 
+def test_a_setting_that_is_missing_is_said_once():
+    assert refused("train", "--output-dir", "x", names="data.path is not set").count("data.path is not set") == 1
+
+
+def test_an_empty_line_among_prompts_is_named(tmp_path, tiny_mixtral):
+    """Answers stand in the order of the lines: one left out would shift all that follow."""
+    (tmp_path / "prompts.txt").write_text("one\n\nthree\n")
+    refused("generate", "--model", tiny_mixtral, "--tokenizer", ROOT / "data" / "tokenizer", "--prompts-file", tmp_path / "prompts.txt", names=["prompts.txt:2", "empty"])
+
+
 @pytest.mark.parametrize("text, names", [
+    ("lora:\n  rank: 8\n", ["recipe.yaml:2", "lora.rank", "no LoRA yet"]),
     ("model: [", ["recipe.yaml:", "YAML"]),
     ("train:\n  seed: 1\n  seed: 2\n", ["recipe.yaml:3", "train.seed"]),
     ("train:\n  sead: 1\n", ["recipe.yaml:2", "train.sead", "did you mean 'train.seed'"]),
@@ -168,7 +200,7 @@ def test_a_command_that_cannot_be_is_named_with_a_remedy(arguments, names):
     ("train: &a\n  seed: *a\n", "recipe.yaml"),
     ("train: " + "[" * 100_000 + "\n", "recipe.yaml"),
     ("\0\1\2", "recipe.yaml"),
-], ids=["unclosed", "twice", "misspelt", "list", "own base", "no base", "list in list", "no section", "misspelt section", "circle", "deep", "binary"])
+], ids=["of a later version", "unclosed", "twice", "misspelt", "list", "own base", "no base", "list in list", "no section", "misspelt section", "circle", "deep", "binary"])
 def test_a_broken_recipe_is_named_by_its_line(tmp_path, text, names):
     (tmp_path / "recipe.yaml").write_text(text)
     refused("train", "--config", tmp_path / "recipe.yaml", TINY_RUN, f"output_dir={tmp_path / 'run'}", names=names)

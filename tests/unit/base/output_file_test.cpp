@@ -50,6 +50,7 @@ TEST_F(OutputFileTest, LeavesWhatWasThereUntilItIsCommitted) {
 TEST_F(OutputFileTest, RefusesMissingFoldersAndFolders) {
   EXPECT_THROW(OutputFile(folder_ / "nowhere" / "file"), Error);
   EXPECT_THROW(OutputFile{folder_}, Error);
+  EXPECT_THROW(OutputFile{""}, Error);
   EXPECT_EQ(num_files(), 0);
 }
 
