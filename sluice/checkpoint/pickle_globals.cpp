@@ -11,6 +11,7 @@ struct Row {
   GlobalMeaning meaning = GlobalMeaning::kOpaque;
 };
 constexpr std::string_view kMetadata = "torch.distributed.checkpoint.metadata";
+constexpr std::string_view kPlanner = "torch.distributed.checkpoint.planner";
 constexpr std::array kRows = {
     // torch.distributed.checkpoint's .metadata
     Row{kMetadata, "Metadata"},
@@ -22,6 +23,13 @@ constexpr std::array kRows = {
     Row{kMetadata, "StorageMeta"},
     Row{kMetadata, "_MEM_FORMAT_ENCODING"},
     Row{"torch.distributed.checkpoint.filesystem", "_StorageInfo"},
+    Row{"torch.distributed.checkpoint.filesystem", "_StoragePrefix"},
+    // the plans that Megatron keeps in it
+    Row{kPlanner, "SavePlan"},
+    Row{kPlanner, "WriteItem"},
+    Row{kPlanner, "WriteItemType"},
+    Row{kPlanner, "TensorWriteData"},
+    Row{kPlanner, "BytesIOWriteData"},
     Row{"torch.distributed._shard.sharded_tensor.metadata", "TensorProperties"},  // torch before 2.3
     Row{"torch.distributed._shard.sharded_tensor.metadata", "MEM_FORMAT_ENCODING"},
     // torch.save

@@ -1,7 +1,7 @@
 // Feeds arbitrary bytes to the readers of PyTorch's files: what they accept must lie inside the input, what they refuse must be an Error.
 // Needs no corpus, though a few files of PyTorch help; a smoke run of a minute, from the project's root:
 //   clang++ -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. tests/fuzz/pickle_fuzz.cpp
-//     sluice/checkpoint/{pickle,pickle_globals,zip_archive,zip_writer,torch_save,torch_dtype,dcp_metadata,box,dtype,strict_json}.cpp
+//     sluice/checkpoint/{pickle,pickle_machine,pickle_objects,pickle_globals,zip_archive,zip_writer,torch_save,torch_dtype,dcp_metadata,box,dtype,strict_json}.cpp
 //     sluice/base/{error,file,json,nearest,output_file}.cpp -lz -o build/pickle_fuzz
 //   build/pickle_fuzz -max_total_time=60 -max_len=4096
 // The first byte says what the rest is: a pickle, a .metadata, an archive, or the data.pkl of an archive that is sound.

@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import dataclasses
 import os
 import pathlib
 import pickle
@@ -14,6 +15,7 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 import torch.multiprocessing
 from safetensors.torch import load_file
+from torch.distributed.checkpoint.filesystem import _StoragePrefix
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor, init_device_mesh
 
@@ -132,6 +134,20 @@ def test_we_read_what_one_process_wrote(tmp_path: Path) -> None:
     assert_same(load_file(tmp_path / "dcp.copied"), {f"model.{name}": tensor for name, tensor in tensors.items()})
     assert (tmp_path / "dcp.step.txt").read_text() == "the number 7"
     assert (tmp_path / "dcp.name.txt").read_text() == 'the text "text"'
+
+
+def test_plans_that_megatron_keeps_in_the_metadata_are_read(tmp_path: Path) -> None:
+    folder = tmp_path / "dcp"
+    dcp.save({"a": counted((2, 3))}, checkpoint_id=folder, no_dist=True)
+    metadata = pickle.loads((folder / ".metadata").read_bytes())
+    planner = dcp.DefaultSavePlanner()
+    planner.set_up_planner({"a": counted((2, 3)), "step": 7}, is_coordinator=True)
+    plan = planner.create_local_plan()
+    metadata.all_local_plans = [dataclasses.replace(plan, storage_data=_StoragePrefix("__0_"))]
+    metadata.mcore_data = {"a": {"nd_reformulated_orig_global_shape": (6,)}}
+    (folder / ".metadata").write_bytes(pickle.dumps(metadata))
+    run_unit_test("DcpFolder.CopiesWhatPyTorchWrote", SLUICE_TORCH_DCP=folder)
+    assert_same(load_file(tmp_path / "dcp.copied"), {"a": counted((2, 3))})
 
 
 def save_sharded(rank: int, folder: Path) -> None:
