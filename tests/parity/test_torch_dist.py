@@ -151,7 +151,7 @@ def test_plans_that_megatron_keeps_in_the_metadata_are_read(tmp_path: Path) -> N
 
 
 def save_sharded(rank: int, folder: Path) -> None:
-    """One of four processes: each tensor cut another way, and in three ways of writing."""
+    """One of four processes: each tensor cut another way, and in three ways of writing; then our own folder read."""
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=4)
     row, grid = init_device_mesh("cpu", (4,)), init_device_mesh("cpu", (2, 2))
     state: dict[str, DTensor | torch.Tensor] = {
@@ -166,6 +166,13 @@ def save_sharded(rank: int, folder: Path) -> None:
     dcp.save(state, checkpoint_id=folder / "dcp")
     dcp.save(state, storage_writer=HuggingFaceStorageWriter(str(folder / "sharded"), save_distributed=True))
     dcp.save(state, storage_writer=HuggingFaceStorageWriter(str(folder / "consolidated"), save_distributed=True, enable_consolidation=True))
+    # What our four ranks wrote, into other shards than theirs.
+    ours = {"columns": DTensor.from_local(torch.zeros(3, 8).chunk(4)[rank] if rank < 3 else torch.zeros(0, 8), row, [Shard(0)], run_check=False, shape=(3, 8), stride=(8, 1)),
+            "blocks": distribute_tensor(torch.zeros(4, 6), grid, [Shard(1), Replicate()]), "experts": distribute_tensor(torch.zeros(8, 2, 3), row, [Shard(0)]),
+            "alone": distribute_tensor(torch.zeros(5), row, [Replicate()])}
+    dcp.load(ours, checkpoint_id=folder / "ours")
+    for name, tensor in ours.items():
+        assert torch.equal(tensor.full_tensor(), counted(SHAPES[name])), name
     dist.destroy_process_group()
 
 
@@ -175,6 +182,7 @@ WRITTEN = {"columns": (3, 8), "blocks": (4, 6), "experts": (8, 2, 3), "uneven": 
 @pytest.fixture(scope="module")
 def four_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("processes")
+    run_unit_test("DcpFolder.WritesEqualBytesForEqualParts", SLUICE_KEEP_DCP=folder / "ours")
     torch.multiprocessing.spawn(save_sharded, (folder,), nprocs=4)
     return folder
 
