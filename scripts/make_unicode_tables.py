@@ -1,12 +1,27 @@
 #!/usr/bin/env python3
-"""Writes sluice/text/unicode_tables.cpp from the Unicode Character Database that this Python carries.
+"""Writes sluice/text/unicode_tables.cpp, unicode_classes.cpp, unicode_scripts.cpp and unicode_compatibility.cpp: what HF's `tokenizers` knows of Unicode.
 
-Run it from the root of the project: python3 scripts/make_unicode_tables.py > sluice/text/unicode_tables.cpp
+Its parts carry Unicode data of several ages (normal forms 12.0, marks 9.0, punctuation and control characters 8.0, case and numbers of its
+Rust compiler), so the tables are taken from it, character by character, rather than from one version of the Unicode Character Database.
+Run it from the root of the project: .venv/bin/python scripts/make_unicode_tables.py
 """
+import pathlib
 import unicodedata
+
+import tokenizers
+from tokenizers import normalizers, pre_tokenizers
 
 CODES = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 WIDTH = 138
+FOLDER = pathlib.Path("sluice/text")
+
+
+def form(name):
+    normalizer = getattr(normalizers, name)()
+    return normalizer.normalize_str
+
+
+nfc, nfd, nfkd, lower = form("NFC"), form("NFD"), form("NFKD"), form("Lowercase")
 
 
 def rows(items):
@@ -20,37 +35,48 @@ def rows(items):
 
 
 def array(kind, name, items):
-    print(f"\nconstexpr {kind} {name}Rows[] = {{")
-    print("\n".join(rows(items)))
-    print("};")
+    return "\n".join([f"constexpr {kind} {name}Rows[] = {{", *rows(items), "};\n"])
 
 
 def decompositions():
+    """{code, first, second, composes}: one step, as the Unicode Character Database has it, of the characters that HF decomposes."""
     for code in CODES:
-        parts = unicodedata.decomposition(chr(code))
-        if not parts or parts.startswith("<"):
+        if nfd(chr(code)) == chr(code) or 0xAC00 <= code < 0xAC00 + 11172:
             continue
-        parts = [int(p, 16) for p in parts.split()]
-        composes = len(parts) == 2 and unicodedata.normalize("NFC", chr(code)) == chr(code)
+        parts = [int(p, 16) for p in unicodedata.decomposition(chr(code)).split()]
+        composes = len(parts) == 2 and nfc(nfd(chr(code))) == chr(code)
         yield f"{{{code:#x},{parts[0]:#x},{parts[1] if len(parts) == 2 else 0:#x},{int(composes)}}},"
 
 
-def combining_classes():
-    """Runs of neighbouring codes with one class."""
+def runs(values):
+    """[first, last, value] of neighbouring codes with one value; `values` maps codes to values."""
     run = None
-    for code in CODES + [None]:
-        value = unicodedata.combining(chr(code)) if code is not None else 0
-        if run and value == run[2] and code == run[1] + 1:
+    for code in sorted(values):
+        if run and values[code] == run[2] and code == run[1] + 1:
             run[1] = code
             continue
         if run:
-            yield f"{{{run[0]:#x},{run[1]:#x},{run[2]}}},"
-        run = [code, code, value] if value else None
+            yield run
+        run = [code, code, values[code]]
+    if run:
+        yield run
+
+
+def combining_classes():
+    """HF knows a mark's class when it moves the mark behind, or before, one of another class."""
+    values = {}
+    for code in CODES:
+        value = unicodedata.combining(chr(code))
+        pair = chr(code) + "\u0334" if value > 1 else "\u0301" + chr(code)
+        if value and nfd(pair) != pair:
+            values[code] = value
+    for first, last, value in runs(values):
+        yield f"{{{first:#x},{last:#x},{value}}},"
 
 
 def lower_cases():
     """Runs of codes at one distance from each other and from their lower case."""
-    pairs = [(c, ord(chr(c).lower()) - c) for c in CODES if len(chr(c).lower()) == 1 and chr(c).lower() != chr(c)]
+    pairs = [(c, ord(lower(chr(c))) - c) for c in CODES if len(lower(chr(c))) == 1 and lower(chr(c)) != chr(c)]
     at = 0
     while at < len(pairs):
         first, delta = pairs[at]
@@ -62,14 +88,97 @@ def lower_cases():
         at = end
 
 
-print(f"// Written by scripts/make_unicode_tables.py from the Unicode Character Database {unicodedata.unidata_version}; do not edit.")
-print("// The data are facts of the Unicode Standard, (c) Unicode, Inc., https://www.unicode.org/license.txt")
-print('#include "sluice/text/unicode_tables.h"\n\n// clang-format off\nnamespace sluice::text {\nnamespace {')
-array("Decomposition", "kDecomposition", decompositions())
-array("CombiningRange", "kCombining", combining_classes())
-array("LowerRange", "kLower", lower_cases())
-print("\n}  // namespace\n")
-print("std::span<const Decomposition> decompositions() { return kDecompositionRows; }")
-print("std::span<const CombiningRange> combining_ranges() { return kCombiningRows; }")
-print("std::span<const LowerRange> lower_ranges() { return kLowerRows; }")
-print("\n}  // namespace sluice::text")
+def ranges_where(holds):
+    for first, last, _ in runs({code: True for code in CODES if holds(chr(code))}):
+        yield f"{{{first:#x},{last:#x}}},"
+
+
+def scripts():
+    """{code: number of its script} for the characters that UnicodeScripts knows; those that are of no script join any other."""
+    split = pre_tokenizers.UnicodeScripts().pre_tokenize_str
+    joined = lambda a, b: len(split(a + b)) == 1  # noqa: E731
+    numbers, examples, previous = {}, [], None
+    for code in CODES:
+        c = chr(code)
+        if unicodedata.category(c) in ("Cn", "Co") or joined("a", c) and joined("\u0430", c):
+            continue  # of no script
+        if previous is not None and joined(previous, c):
+            numbers[code] = numbers[ord(previous)]
+        else:
+            same = [i for i, example in enumerate(examples) if joined(example, c)]
+            numbers[code] = same[0] if same else len(examples)
+            examples += [] if same else [c]
+        previous = c
+    for first, last, number in runs(numbers):
+        yield f"{{{first:#x},{last:#x},{number}}},"
+
+
+def removed_by(normalizer):
+    return lambda c: normalizer.normalize_str("a" + c + "b") == "ab"
+
+
+def isolated_by(pre_tokenizer):
+    return lambda c: len(pre_tokenizer.pre_tokenize_str("a" + c + "b")) == 3
+
+
+def escaped(character):
+    code = ord(character)
+    if code < 0x80:
+        return "\\" * (character in '"\\?') + character
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def compatibility():
+    """Full compatibility decompositions where they differ from the canonical ones, as UTF-8."""
+    for code in CODES:
+        whole = nfkd(chr(code))
+        if whole != nfd(chr(code)):
+            text = "".join(escaped(c) for c in whole)
+            yield f'{{{code:#x},"{text}"}},'
+
+
+def source(header, tables, functions):
+    return f"""// Written by scripts/make_unicode_tables.py from what tokenizers {tokenizers.__version__} does; do not edit.
+// The data are facts of the Unicode Standard, (c) Unicode, Inc., https://www.unicode.org/license.txt
+#include "sluice/text/{header}"
+
+// clang-format off
+namespace sluice::text {{
+namespace {{
+
+{chr(10).join(tables)}
+}}  // namespace
+
+{functions}
+}}  // namespace sluice::text
+"""
+
+
+def bert(**options):
+    return normalizers.BertNormalizer(**{"clean_text": False, "handle_chinese_chars": False, "strip_accents": False, "lowercase": False, **options})
+
+
+(FOLDER / "unicode_tables.cpp").write_text(source("unicode_tables.h", [
+    array("Decomposition", "kDecomposition", decompositions()),
+    array("CombiningRange", "kCombining", combining_classes()),
+    array("LowerRange", "kLower", lower_cases()),
+], """std::span<const Decomposition> decompositions() { return kDecompositionRows; }
+std::span<const CombiningRange> combining_ranges() { return kCombiningRows; }
+std::span<const LowerRange> lower_ranges() { return kLowerRows; }
+"""))
+(FOLDER / "unicode_classes.cpp").write_text(source("unicode_tables.h", [
+    array("CodeRange", "kMark", ranges_where(removed_by(normalizers.StripAccents()))),
+    array("CodeRange", "kNonspacingMark", ranges_where(removed_by(bert(strip_accents=True)))),
+    array("CodeRange", "kControl", ranges_where(removed_by(bert(clean_text=True)))),
+    array("CodeRange", "kPunctuation", ranges_where(isolated_by(pre_tokenizers.Punctuation()))),
+    array("CodeRange", "kNumeric", ranges_where(isolated_by(pre_tokenizers.Digits(individual_digits=True)))),
+], """std::span<const CodeRange> mark_ranges() { return kMarkRows; }
+std::span<const CodeRange> nonspacing_mark_ranges() { return kNonspacingMarkRows; }
+std::span<const CodeRange> control_ranges() { return kControlRows; }
+std::span<const CodeRange> punctuation_ranges() { return kPunctuationRows; }
+std::span<const CodeRange> numeric_ranges() { return kNumericRows; }
+"""))
+(FOLDER / "unicode_scripts.cpp").write_text(source("unicode_tables.h", [array("ScriptRange", "kScript", scripts())],
+    "std::span<const ScriptRange> script_ranges() { return kScriptRows; }\n"))
+(FOLDER / "unicode_compatibility.cpp").write_text(source("unicode_tables.h", [array("Compatibility", "kCompatibility", compatibility())],
+    "std::span<const Compatibility> compatibilities() { return kCompatibilityRows; }\n"))

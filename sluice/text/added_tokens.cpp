@@ -27,33 +27,16 @@ bool touches_word(std::string_view text, std::size_t begin, std::size_t end) {
 }  // namespace
 
 void TokenFinder::add(const AddedToken& token) {
-  std::int32_t node = 0;
-  for (const char byte : token.content) {
-    const std::int32_t edge = static_cast<unsigned char>(byte);
-    if (const std::int32_t* next = edges_.find(node, edge)) {
-      node = *next;
-      continue;
-    }
-    const auto made = static_cast<std::int32_t>(token_of_node_.size());
-    token_of_node_.push_back(-1);
-    edges_.set(node, edge, made);
-    node = made;
-  }
-  token_of_node_[static_cast<std::size_t>(node)] = static_cast<std::int32_t>(tokens_.size());
+  index_.set(token.content, static_cast<std::int32_t>(tokens_.size()));
   tokens_.push_back(token);
 }
 
 std::int32_t TokenFinder::match_at(std::string_view text, std::size_t at, std::size_t& end) const {
-  std::int32_t node = 0, found = -1;
-  for (std::size_t i = at; i < text.size(); ++i) {
-    const std::int32_t* next = edges_.find(node, static_cast<unsigned char>(text[i]));
-    if (next == nullptr) break;
-    node = *next;
-    if (token_of_node_[static_cast<std::size_t>(node)] >= 0) {
-      found = token_of_node_[static_cast<std::size_t>(node)];
-      end = i + 1;
-    }
-  }
+  std::int32_t found = -1;
+  index_.for_each_prefix(text.substr(at), [&](std::size_t length, std::int32_t token) {
+    found = token;
+    end = at + length;
+  });
   return found;
 }
 

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "sluice/text/pair_table.h"
+#include "sluice/text/byte_trie.h"
 
 namespace sluice::text {
 
@@ -37,8 +37,7 @@ class TokenFinder {
   std::int32_t match_at(std::string_view text, std::size_t at, std::size_t& end) const;
 
   std::vector<AddedToken> tokens_;
-  PairTable<std::int32_t> edges_;                   // (node, byte) -> node
-  std::vector<std::int32_t> token_of_node_ = {-1};  // node 0 is the root
+  ByteTrie index_;  // of tokens_ by content
 };
 
 }  // namespace sluice::text

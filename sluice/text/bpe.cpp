@@ -1,11 +1,22 @@
 #include "sluice/text/bpe.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "sluice/text/utf8.h"
 
 namespace sluice::text {
+namespace {
+
+constexpr std::string_view kWordMark = "\u2581";  // SentencePiece's space
+
+// Where the word that begins at `begin` ends: before the next mark that does not follow another.
+std::size_t end_of_word(std::string_view text, std::size_t begin) {
+  std::size_t at = begin;
+  while (text.substr(at).starts_with(kWordMark)) at += kWordMark.size();
+  return std::min(text.find(kWordMark, at), text.size());
+}
+
+}  // namespace
 
 Bpe::Bpe(const ComponentSpec& spec, Vocabulary& vocabulary)
     : vocabulary_(&vocabulary),
@@ -16,23 +27,14 @@ Bpe::Bpe(const ComponentSpec& spec, Vocabulary& vocabulary)
   if (spec.has("dropout") && !(spec.value("dropout").is_number() && spec.value("dropout").get<double>() == 0.0)) {
     spec.fail("has dropout " + dump_json(spec.value("dropout")) + ", which would make ids random", "set dropout to null");
   }
-  const Json& tokens = spec.value("vocab");
-  if (!tokens.is_object() || tokens.empty()) spec.fail("has a \"vocab\" that is not an object of tokens", "use a whole tokenizer file");
-  for (const auto& [token, id] : tokens.items()) vocabulary.add(token, checked_id(id, spec), spec);
+  vocabulary.add_all(spec);
   if (spec.has("unk_token")) {
     unknown_ = vocabulary.id(spec.text("unk_token"));
     if (!unknown_)
       spec.fail("has the unk_token \"" + spec.text("unk_token") + "\", which is not in its vocab", "add it, or set it to null");
   }
   read_merges(spec);
-  if (spec.flag_or("byte_fallback", false)) {
-    byte_ids_.emplace();
-    for (unsigned byte = 0; byte < 256; ++byte) {
-      char name[8];
-      std::snprintf(name, sizeof name, "<0x%02X>", byte);
-      (*byte_ids_)[byte] = vocabulary.id(name).value_or(-1);
-    }
-  }
+  if (spec.flag_or("byte_fallback", false)) byte_ids_ = byte_token_ids(vocabulary);
   for (char32_t code = 0; code < short_ids_.size(); ++code) {
     std::string character;
     append_utf8(character, code);
@@ -44,6 +46,9 @@ void Bpe::read_merges(const ComponentSpec& spec) {
   const Json& merges = spec.value("merges");
   if (!merges.is_array()) spec.fail("has \"merges\" that are not an array", "use a whole tokenizer file");
   merges_ = BpeMerges(merges.size());
+  // Where no merge has a word mark after another character, each word of a text can be merged alone: far faster where a whole text is one
+  // piece. The mark is a token, so that runs of unknown characters, which may fuse, end at it too.
+  words_are_apart_ = vocabulary_->id(kWordMark) && continuing_prefix_.empty() && end_suffix_.empty();
   std::int32_t rank = 0;
   std::string joined;
   for (const Json& merge : merges) {
@@ -76,6 +81,7 @@ void Bpe::read_merges(const ComponentSpec& spec) {
                 "use the vocab and merges of one tokenizer");
     }
     merges_.set(*left_id, *right_id, rank++, *id);
+    words_are_apart_ = words_are_apart_ && end_of_word(joined, 0) == joined.size();
   }
 }
 
@@ -90,10 +96,14 @@ void Bpe::tokenize(const Pieces& pieces, std::vector<std::int32_t>& ids) const {
         continue;
       }
     }
-    symbols.clear();
-    add_characters(text, symbols);
-    merges_.apply(symbols, scratch);
-    ids.insert(ids.end(), symbols.begin(), symbols.end());
+    for (std::size_t begin = 0; begin < text.size();) {
+      const std::size_t end = words_are_apart_ ? end_of_word(text, begin) : text.size();
+      symbols.clear();
+      add_characters(text.substr(begin, end - begin), symbols);
+      merges_.apply(symbols, scratch);
+      ids.insert(ids.end(), symbols.begin(), symbols.end());
+      begin = end;
+    }
   }
 }
 
@@ -122,11 +132,7 @@ void Bpe::add_characters(std::string_view piece, std::vector<std::int32_t>& symb
       add(id);
       continue;
     }
-    const auto byte_id = [&](char byte) { return (*byte_ids_)[static_cast<unsigned char>(byte)]; };
-    if (byte_ids_ && std::all_of(character.begin(), character.end(), [&](char byte) { return byte_id(byte) >= 0; })) {
-      for (const char byte : character) add(byte_id(byte));
-      continue;
-    }
+    if (byte_ids_ && append_byte_tokens(*byte_ids_, character, symbols)) continue;
     if (!unknown_) continue;
     if (unknown_waits && !fuse_unknown_) add(*unknown_);
     unknown_waits = true;

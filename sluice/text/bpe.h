@@ -5,6 +5,7 @@
 #include <string>
 
 #include "sluice/text/bpe_merges.h"
+#include "sluice/text/byte_fallback.h"
 #include "sluice/text/model.h"
 
 namespace sluice::text {
@@ -27,8 +28,9 @@ class Bpe final : public Model {
   std::string continuing_prefix_, end_suffix_;  // of characters that are not first, and of the last one
   std::optional<std::int32_t> unknown_;
   bool fuse_unknown_, ignore_merges_;
-  std::optional<std::array<std::int32_t, 256>> byte_ids_;  // with byte_fallback; -1 where a byte has no token
-  std::array<std::int32_t, 512> short_ids_{};              // character_id of U+0000 to U+01FF where prefix and suffix are empty
+  bool words_are_apart_ = false;               // no merge has a word mark after another character
+  std::optional<ByteTokenIds> byte_ids_;       // with byte_fallback
+  std::array<std::int32_t, 512> short_ids_{};  // character_id of U+0000 to U+01FF where prefix and suffix are empty
 };
 
 }  // namespace sluice::text

@@ -8,6 +8,7 @@
 #include "sluice/text/metaspace.h"
 #include "sluice/text/replace.h"
 #include "sluice/text/utf8.h"
+#include "sluice/text/word_decoders.h"
 
 namespace sluice::text {
 namespace {
@@ -114,7 +115,7 @@ class StripDecoder final : public Decoder {
   std::int64_t start_, stop_;
 };
 
-constexpr std::array<ComponentEntry<Decoder>, 7> kDecoders = {{
+constexpr std::array<ComponentEntry<Decoder>, 10> kDecoders = {{
     entry_for<Decoder, SequenceDecoder>("Sequence"),
     entry_for<Decoder, ByteLevelDecoder>("ByteLevel"),
     entry_for<Decoder, ReplaceDecoder>("Replace"),
@@ -122,6 +123,9 @@ constexpr std::array<ComponentEntry<Decoder>, 7> kDecoders = {{
     entry_for<Decoder, Fuse>("Fuse"),
     entry_for<Decoder, StripDecoder>("Strip"),
     entry_for<Decoder, MetaspaceDecoder>("Metaspace"),
+    entry_for<Decoder, BpeDecoder>("BPEDecoder"),
+    entry_for<Decoder, WordPieceDecoder>("WordPiece"),
+    entry_for<Decoder, CtcDecoder>("CTC"),
 }};
 
 }  // namespace

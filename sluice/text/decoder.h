@@ -15,7 +15,8 @@ class Decoder {
   virtual void decode(std::vector<std::string>& tokens) const = 0;
 };
 
-// Sequence, ByteLevel, Replace, ByteFallback, Fuse, Strip, Metaspace; Error for others.
+// Every decoder of HF's tokenizers 0.23: Sequence, ByteLevel, Replace, ByteFallback, Fuse, Strip, Metaspace, BPEDecoder, WordPiece, CTC.
+// Error for others.
 std::unique_ptr<Decoder> make_decoder(const ComponentSpec& spec);
 
 }  // namespace sluice::text

@@ -30,8 +30,9 @@ void HfTokenizer::read_added_tokens(const ComponentSpec& spec) {
     token.left_strip = item.flag_or("lstrip", false);
     token.right_strip = item.flag_or("rstrip", false);
     token.normalized = item.flag_or("normalized", !token.special);
-    vocabulary_.add(token.content, token.id, item);
-    is_special_.resize(static_cast<std::size_t>(vocabulary_.size()), false);
+    const bool known = vocabulary_.id(token.content) || vocabulary_.token(token.id) != nullptr;
+    (known ? vocabulary_ : added_).add(token.content, token.id, item);
+    is_special_.resize(static_cast<std::size_t>(vocab_size()), false);
     is_special_[static_cast<std::size_t>(token.id)] = token.special;
     if (!token.normalized) {
       in_raw_text_.add(token);
@@ -76,7 +77,7 @@ std::string HfTokenizer::decode(std::span<const std::int32_t> ids, DecodeSpecial
   std::vector<std::string> tokens;
   tokens.reserve(ids.size());
   for (const std::int32_t id : ids) {
-    const std::string* token = vocabulary_.token(id);
+    const std::string* token = spelling(id);
     if (token == nullptr) continue;
     const auto index = static_cast<std::size_t>(id);
     if (special == DecodeSpecial::kSkip && index < is_special_.size() && is_special_[index]) continue;
@@ -92,8 +93,18 @@ std::string HfTokenizer::decode(std::span<const std::int32_t> ids, DecodeSpecial
   return text;
 }
 
-std::string HfTokenizer::token(std::int32_t id) const {
+std::optional<std::int32_t> HfTokenizer::token_id(std::string_view token) const {
+  const auto id = vocabulary_.id(token);
+  return id ? id : added_.id(token);
+}
+
+const std::string* HfTokenizer::spelling(std::int32_t id) const {
   const std::string* token = vocabulary_.token(id);
+  return token != nullptr ? token : added_.token(id);
+}
+
+std::string HfTokenizer::token(std::int32_t id) const {
+  const std::string* token = spelling(id);
   return token == nullptr ? "" : *token;
 }
 

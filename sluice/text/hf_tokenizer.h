@@ -1,5 +1,7 @@
 // HF's tokenizer.json: added tokens, normalizer, pre-tokenizer, model, post-processor, decoder.
 #pragma once
+#include <algorithm>
+
 #include "sluice/text/added_tokens.h"
 #include "sluice/text/decoder.h"
 #include "sluice/text/model.h"
@@ -18,14 +20,17 @@ class HfTokenizer final : public Tokenizer {
 
   std::vector<std::int32_t> encode(std::string_view text, SpecialTokens add) const override;
   std::string decode(std::span<const std::int32_t> ids, DecodeSpecial special = DecodeSpecial::kKeep) const override;
-  std::int64_t vocab_size() const override { return vocabulary_.size(); }
-  std::optional<std::int32_t> token_id(std::string_view token) const override { return vocabulary_.id(token); }
+  std::int64_t vocab_size() const override { return std::max(vocabulary_.size(), added_.size()); }
+  std::optional<std::int32_t> token_id(std::string_view token) const override;
   std::string token(std::int32_t id) const override;
 
  private:
   void read_added_tokens(const ComponentSpec& spec);
 
-  Vocabulary vocabulary_;                   // the model's tokens and the added ones
+  const std::string* spelling(std::int32_t id) const;  // nullptr for an id without a token
+
+  Vocabulary vocabulary_;                   // the model's tokens
+  Vocabulary added_;                        // those added tokens that the model does not have, and must not find in a text
   std::unique_ptr<Normalizer> normalizer_;  // each may be absent, but for the model
   std::unique_ptr<PreTokenizer> pre_tokenizer_;
   std::unique_ptr<Model> model_;

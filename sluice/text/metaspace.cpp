@@ -1,5 +1,6 @@
 #include "sluice/text/metaspace.h"
 
+#include "sluice/text/replace.h"
 #include "sluice/text/split.h"
 #include "sluice/text/utf8.h"
 
@@ -47,15 +48,9 @@ void MetaspacePreTokenizer::apply(Pieces& pieces) const {
 }
 
 void MetaspaceDecoder::decode(std::vector<std::string>& tokens) const {
-  for (std::size_t i = 0; i < tokens.size(); ++i) {
-    const std::string_view space = i == 0 && settings_.prepend != MetaspaceSettings::Prepend::kNever ? "" : " ";
-    std::string out;
-    std::size_t copied = 0;
-    for (std::size_t at = 0; (at = tokens[i].find(settings_.replacement, at)) != std::string::npos; at = copied) {
-      out.append(tokens[i], copied, at - copied).append(space);
-      copied = at + settings_.replacement.size();
-    }
-    tokens[i] = out.append(tokens[i], copied);
+  for (std::string& token : tokens) {
+    const bool is_first = &token == &tokens.front() && settings_.prepend != MetaspaceSettings::Prepend::kNever;
+    token = replace_all(std::move(token), settings_.replacement, is_first ? "" : " ");
   }
 }
 

@@ -16,7 +16,7 @@ class Model {
   virtual void tokenize(const Pieces& pieces, std::vector<std::int32_t>& ids) const = 0;
 };
 
-// The BPE model; Error for others. Fills `vocabulary`, which outlives the model, with its tokens.
+// BPE, Unigram, WordPiece or WordLevel; Error for others. Fills `vocabulary`, which outlives the model, with its tokens.
 std::unique_ptr<Model> make_model(const ComponentSpec& spec, Vocabulary& vocabulary);
 
 }  // namespace sluice::text

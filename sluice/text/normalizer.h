@@ -14,7 +14,8 @@ class Normalizer {
   virtual std::string normalize(std::string text) const = 0;
 };
 
-// Sequence, Prepend, Replace, NFC, NFD, Lowercase, Strip, ByteLevel; Error for others.
+// Every normalizer of HF's tokenizers 0.23: Sequence, Prepend, Replace, the four Unicode forms, Lowercase, Strip, StripAccents, Nmt,
+// ByteLevel, BertNormalizer, Precompiled. Error for others.
 std::unique_ptr<Normalizer> make_normalizer(const ComponentSpec& spec);
 
 }  // namespace sluice::text

@@ -4,14 +4,13 @@
 
 #include "sluice/text/byte_level.h"
 #include "sluice/text/metaspace.h"
+#include "sluice/text/script_runs.h"
 #include "sluice/text/split.h"
+#include "sluice/text/unicode.h"
 #include "sluice/text/utf8.h"
 
 namespace sluice::text {
 namespace {
-
-// Unicode punctuation and ASCII's punctuation, which has symbols such as $ and + too.
-constexpr const char* kPunctuation = R"([\p{P}!-/:-@\[-`{-~])";
 
 class SequencePreTokenizer final : public PreTokenizer {
  public:
@@ -76,27 +75,57 @@ class Split final : public PreTokenizer {
   Delimiters delimiters_;
 };
 
+// The same at the characters of a class.
+class SplitAtCharacters final : public PreTokenizer {
+ public:
+  SplitAtCharacters(bool (*is_delimiter)(char32_t), SplitBehavior behavior) : is_delimiter_(is_delimiter), behavior_(behavior) {}
+  void apply(Pieces& pieces) const override { split(pieces, is_delimiter_, behavior_); }
+
+ private:
+  bool (*is_delimiter_)(char32_t);
+  SplitBehavior behavior_;
+};
+
 class Bert final : public PreTokenizer {
  public:
-  explicit Bert(const ComponentSpec& spec) : space_("\\s", spec.where()), punctuation_(kPunctuation, spec.where()) {}
+  explicit Bert(const ComponentSpec&) {}
   void apply(Pieces& pieces) const override {
-    split(pieces, space_, SplitBehavior::kRemoved);
-    split(pieces, punctuation_, SplitBehavior::kIsolated);
+    split(pieces, is_white_space, SplitBehavior::kRemoved);
+    split(pieces, is_punctuation, SplitBehavior::kIsolated);
+  }
+};
+
+// Pieces of `length` characters; the last may be shorter.
+class FixedLength final : public PreTokenizer {
+ public:
+  explicit FixedLength(const ComponentSpec& spec) : length_(spec.has("length") ? spec.integer("length") : 5) {
+    if (length_ < 1) spec.fail("has the length " + std::to_string(length_), "give at least 1");
+  }
+  void apply(Pieces& pieces) const override {
+    std::vector<Pieces::Piece> out;
+    for (const Pieces::Piece& piece : pieces.pieces) {
+      for (std::size_t at = piece.begin; at < piece.end;) {
+        const std::size_t begin = at;
+        for (std::int64_t i = 0; i < length_ && at < piece.end; ++i) at += utf8_at(pieces.text, at).length;
+        out.push_back({begin, at, piece.at_start && begin == piece.begin});
+      }
+    }
+    pieces.pieces = std::move(out);
   }
 
  private:
-  Regex space_, punctuation_;
+  std::int64_t length_;
 };
 
 using Made = std::unique_ptr<PreTokenizer>;
 
 Made make_digits(const ComponentSpec& spec) {
   const bool single = spec.flag_or("individual_digits", false);
-  return std::make_unique<Split>(spec, "\\p{N}", single ? SplitBehavior::kIsolated : SplitBehavior::kContiguous);
+  return std::make_unique<SplitAtCharacters>(is_numeric, single ? SplitBehavior::kIsolated : SplitBehavior::kContiguous);
 }
 
 Made make_punctuation(const ComponentSpec& spec) {
-  return std::make_unique<Split>(spec, kPunctuation, split_behavior(spec, "behavior", "Isolated"));
+  return std::make_unique<SplitAtCharacters>(is_punctuation, split_behavior(spec, "behavior", "Isolated"));
 }
 
 Made make_whitespace(const ComponentSpec& spec) {
@@ -104,7 +133,7 @@ Made make_whitespace(const ComponentSpec& spec) {
   return std::make_unique<Split>(spec, "[" + word + "]+|[^" + word + "\\s]+", SplitBehavior::kRemoved, Delimiters::kGaps);
 }
 
-Made make_whitespace_split(const ComponentSpec& spec) { return std::make_unique<Split>(spec, "\\s", SplitBehavior::kRemoved); }
+Made make_whitespace_split(const ComponentSpec&) { return std::make_unique<SplitAtCharacters>(is_white_space, SplitBehavior::kRemoved); }
 
 Made make_char_delimiter(const ComponentSpec& spec) {
   std::string delimiter;
@@ -114,7 +143,7 @@ Made make_char_delimiter(const ComponentSpec& spec) {
 
 Made make_metaspace(const ComponentSpec& spec) { return std::make_unique<MetaspacePreTokenizer>(spec); }
 
-constexpr std::array<ComponentEntry<PreTokenizer>, 10> kPreTokenizers = {{
+constexpr std::array<ComponentEntry<PreTokenizer>, 12> kPreTokenizers = {{
     entry_for<PreTokenizer, SequencePreTokenizer>("Sequence"),
     entry_for<PreTokenizer, ByteLevel>("ByteLevel"),
     entry_for<PreTokenizer, Split>("Split"),
@@ -125,6 +154,8 @@ constexpr std::array<ComponentEntry<PreTokenizer>, 10> kPreTokenizers = {{
     {"WhitespaceSplit", make_whitespace_split},
     entry_for<PreTokenizer, Bert>("BertPreTokenizer"),
     {"CharDelimiterSplit", make_char_delimiter},
+    entry_for<PreTokenizer, FixedLength>("FixedLength"),
+    entry_for<PreTokenizer, ScriptRuns>("UnicodeScripts"),
 }};
 
 }  // namespace

@@ -27,8 +27,8 @@ class PreTokenizer {
   virtual void apply(Pieces& pieces) const = 0;
 };
 
-// Sequence, ByteLevel, Split, Metaspace, Digits, Punctuation, Whitespace, WhitespaceSplit, BertPreTokenizer, CharDelimiterSplit; Error for
-// others.
+// Every pre-tokenizer of HF's tokenizers 0.23: Sequence, ByteLevel, Split, Metaspace, Digits, Punctuation, Whitespace, WhitespaceSplit,
+// BertPreTokenizer, CharDelimiterSplit, FixedLength, UnicodeScripts. Error for others.
 std::unique_ptr<PreTokenizer> make_pre_tokenizer(const ComponentSpec& spec);
 
 }  // namespace sluice::text

@@ -40,9 +40,13 @@ struct Regex::Compiled {
   bool jit = false;
 };
 
-Regex::Regex(std::string_view pattern, const std::string& where) : where_(where) {
+Regex::Regex(std::string_view pattern, const std::string& where) : Regex(pattern, where, Syntax::kOniguruma) {}
+
+Regex Regex::grapheme_clusters() { return {"\\X", "grapheme clusters", Syntax::kPcre2}; }
+
+Regex::Regex(std::string_view pattern, const std::string& where, Syntax syntax) : where_(where) {
   require_utf8(pattern, where + ": the pattern");
-  const std::string translated = translate_pattern(pattern, where);
+  const std::string translated = syntax == Syntax::kPcre2 ? std::string(pattern) : translate_pattern(pattern, where);
   const CompileContext context(pcre2_compile_context_create(nullptr));
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
   int error = 0;

@@ -15,6 +15,10 @@ class Regex {
  public:
   // `where` names the pattern's place in errors.
   Regex(std::string_view pattern, const std::string& where);
+
+  // Matches the extended grapheme clusters of a text (Unicode Standard Annex 29) one by one.
+  static Regex grapheme_clusters();
+
   ~Regex();
   Regex(Regex&&) noexcept;
 
@@ -27,6 +31,8 @@ class Regex {
   void for_each_match(std::string_view text, const std::function<void(Match)>& visit) const;
 
  private:
+  enum class Syntax { kOniguruma, kPcre2 };
+  Regex(std::string_view pattern, const std::string& where, Syntax syntax);
   struct Compiled;
   std::unique_ptr<const Compiled> compiled_;
   std::string where_;

@@ -2,6 +2,18 @@
 
 namespace sluice::text {
 
+std::string replace_all(std::string text, std::string_view from, std::string_view to) {
+  std::size_t at = text.find(from);
+  if (at == std::string::npos) return text;
+  std::string out;
+  std::size_t copied = 0;
+  for (; at != std::string::npos; at = text.find(from, copied)) {
+    out.append(text, copied, at - copied).append(to);
+    copied = at + from.size();
+  }
+  return out.append(text, copied);
+}
+
 Replace::Replace(const ComponentSpec& spec) : content_(spec.text("content")) {
   const ComponentSpec pattern = spec.child("pattern");
   if (pattern.has("String")) {
@@ -13,18 +25,14 @@ Replace::Replace(const ComponentSpec& spec) : content_(spec.text("content")) {
 }
 
 std::string Replace::apply(std::string text) const {
+  if (text.empty()) return text;  // where HF finds no match, not even an empty one
+  if (!regex_) return replace_all(std::move(text), literal_, content_);
   std::string out;
   std::size_t copied = 0;
-  const auto replace = [&](std::size_t begin, std::size_t end) {
-    out.append(text, copied, begin - copied).append(content_);
-    copied = end;
-  };
-  if (regex_) {
-    regex_->for_each_match(text, [&](Regex::Match match) { replace(match.begin, match.end); });
-  } else {
-    for (std::size_t at = 0; (at = text.find(literal_, at)) != std::string::npos; at += literal_.size()) replace(at, at + literal_.size());
-  }
-  if (copied == 0 && out.empty()) return text;
+  regex_->for_each_match(text, [&](Regex::Match match) {
+    out.append(text, copied, match.begin - copied).append(content_);
+    copied = match.end;
+  });
   return out.append(text, copied);
 }
 

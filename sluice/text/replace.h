@@ -2,11 +2,15 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "sluice/text/component.h"
 #include "sluice/text/regex.h"
 
 namespace sluice::text {
+
+// `text` with `to` for every `from`, which is not empty.
+std::string replace_all(std::string text, std::string_view from, std::string_view to);
 
 // Replaces every match of {"pattern": {"String"|"Regex": ...}} by {"content"}, taken literally.
 class Replace {

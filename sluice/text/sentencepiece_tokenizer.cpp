@@ -11,13 +11,16 @@ namespace {
 
 std::optional<std::int32_t> present(int id) { return id < 0 ? std::nullopt : std::optional<std::int32_t>(id); }
 
+// Its messages quote a broken model's bytes.
+std::string message_of(const sentencepiece::util::Status& status) { return to_valid_utf8(status.ToString()); }
+
 }  // namespace
 
 SentencePieceTokenizer::SentencePieceTokenizer(const fs::path& path) : where_(path.string()) {
   auto processor = std::make_unique<sentencepiece::SentencePieceProcessor>();
   const auto status = processor->LoadFromSerializedProto(read_file(path));
   if (!status.ok()) {
-    throw Error(where_ + " is not a SentencePiece model: " + status.ToString(), "copy or download the file again");
+    throw Error(where_ + " is not a SentencePiece model: " + message_of(status), "copy or download the file again");
   }
   processor_ = std::move(processor);
   special_ = {present(processor_->bos_id()), present(processor_->eos_id()), present(processor_->pad_id())};
@@ -33,7 +36,7 @@ std::vector<std::int32_t> SentencePieceTokenizer::encode(std::string_view text, 
   require_utf8(text, "the text");
   std::vector<int> ids;
   const auto status = processor_->Encode(text, &ids);
-  if (!status.ok()) throw Error(where_ + " cannot encode a text: " + status.ToString(), "check that the model is whole");
+  if (!status.ok()) throw Error(where_ + " cannot encode a text: " + message_of(status), "check that the model is whole");
   if (add == SpecialTokens::kAdd && processor_->bos_id() >= 0) ids.insert(ids.begin(), processor_->bos_id());
   return ids;
 }
@@ -46,7 +49,7 @@ std::string SentencePieceTokenizer::decode(std::span<const std::int32_t> ids, De
   }
   std::string text;
   const auto status = processor_->Decode(known, &text);
-  if (!status.ok()) throw Error(where_ + " cannot decode ids: " + status.ToString(), "check that the model is whole");
+  if (!status.ok()) throw Error(where_ + " cannot decode ids: " + message_of(status), "check that the model is whole");
   return text;
 }
 

@@ -4,6 +4,8 @@
 #include <array>
 #include <utility>
 
+#include "sluice/text/utf8.h"
+
 namespace sluice::text {
 namespace {
 
@@ -12,12 +14,13 @@ struct Part {
   bool is_delimiter;
 };
 
-// The matches and the gaps between them, in order.
-void find_parts(std::string_view text, const Regex& pattern, Delimiters delimiters, std::vector<Part>& parts) {
+// The matches and the gaps between them, in order. for_each_match(text, visit) calls visit(Regex::Match) for each match.
+template <class ForEachMatch>
+void find_parts(std::string_view text, const ForEachMatch& for_each_match, Delimiters delimiters, std::vector<Part>& parts) {
   const bool match_is_delimiter = delimiters == Delimiters::kMatches;
   std::size_t last = 0;
   parts.clear();
-  pattern.for_each_match(text, [&](Regex::Match match) {
+  for_each_match(text, [&](Regex::Match match) {
     if (match.begin > last) parts.push_back({last, match.begin, !match_is_delimiter});
     parts.push_back({match.begin, match.end, match_is_delimiter});
     last = match.end;
@@ -50,6 +53,22 @@ void merge_parts(std::vector<Part>& parts, SplitBehavior behavior) {
   parts = std::move(merged);
 }
 
+template <class ForEachMatch>
+void split_at(Pieces& pieces, const ForEachMatch& for_each_match, SplitBehavior behavior, Delimiters delimiters) {
+  std::vector<Pieces::Piece> out;
+  out.reserve(pieces.pieces.size() + pieces.text.size() / 8);
+  std::vector<Part> parts;
+  for (const Pieces::Piece& piece : pieces.pieces) {
+    find_parts(pieces.view(piece), for_each_match, delimiters, parts);
+    merge_parts(parts, behavior);
+    for (const Part& part : parts) {
+      if (part.begin == part.end) continue;
+      out.push_back({piece.begin + part.begin, piece.begin + part.end, piece.at_start && part.begin == 0});
+    }
+  }
+  pieces.pieces = std::move(out);
+}
+
 }  // namespace
 
 SplitBehavior split_behavior(const ComponentSpec& spec, const char* key, const char* fallback) {
@@ -68,18 +87,19 @@ SplitBehavior split_behavior(const ComponentSpec& spec, const char* key, const c
 }
 
 void split(Pieces& pieces, const Regex& pattern, SplitBehavior behavior, Delimiters delimiters) {
-  std::vector<Pieces::Piece> out;
-  out.reserve(pieces.pieces.size() + pieces.text.size() / 8);
-  std::vector<Part> parts;
-  for (const Pieces::Piece& piece : pieces.pieces) {
-    find_parts(pieces.view(piece), pattern, delimiters, parts);
-    merge_parts(parts, behavior);
-    for (const Part& part : parts) {
-      if (part.begin == part.end) continue;
-      out.push_back({piece.begin + part.begin, piece.begin + part.end, piece.at_start && part.begin == 0});
+  split_at(
+      pieces, [&](std::string_view text, const auto& visit) { pattern.for_each_match(text, visit); }, behavior, delimiters);
+}
+
+void split(Pieces& pieces, bool (*is_delimiter)(char32_t), SplitBehavior behavior) {
+  const auto for_each_match = [&](std::string_view text, const auto& visit) {
+    for (std::size_t at = 0; at < text.size();) {
+      const auto [code, length] = utf8_at(text, at);
+      if (is_delimiter(code)) visit(Regex::Match{at, at + length});
+      at += length;
     }
-  }
-  pieces.pieces = std::move(out);
+  };
+  split_at(pieces, for_each_match, behavior, Delimiters::kMatches);
 }
 
 }  // namespace sluice::text

@@ -17,4 +17,7 @@ enum class Delimiters { kMatches, kGaps };
 // Cuts every piece at the matches of `pattern`.
 void split(Pieces& pieces, const Regex& pattern, SplitBehavior behavior, Delimiters delimiters = Delimiters::kMatches);
 
+// Cuts every piece at the characters for which `is_delimiter` holds, each a match of its own.
+void split(Pieces& pieces, bool (*is_delimiter)(char32_t), SplitBehavior behavior);
+
 }  // namespace sluice::text

@@ -25,6 +25,18 @@ int combining_class(char32_t code) {
   return std::prev(after)->value;
 }
 
+enum class Form { kCanonical, kCompatibility };
+
+// False, with `out` as it was, where the character has no compatibility decomposition.
+bool append_compatibility(std::u32string& out, char32_t code) {
+  const auto rows = compatibilities();
+  const auto row = std::lower_bound(rows.begin(), rows.end(), code, [](const Compatibility& r, char32_t c) { return r.code < c; });
+  if (row == rows.end() || row->code != code) return false;
+  const std::string_view text = row->text;
+  for (std::size_t at = 0; at < text.size(); at += utf8_at(text, at).length) out += utf8_at(text, at).code;
+  return true;
+}
+
 void append_decomposed(std::u32string& out, char32_t code) {
   if (code - kSyllables < kNumSyllables && code >= kSyllables) {
     const char32_t index = code - kSyllables;
@@ -44,12 +56,12 @@ void append_decomposed(std::u32string& out, char32_t code) {
 }
 
 // Full decomposition in canonical order: runs of combining marks sorted by class, stably.
-std::u32string decompose(std::string_view text) {
+std::u32string decompose(std::string_view text, Form form) {
   std::u32string out;
   out.reserve(text.size());
   for (std::size_t at = 0; at < text.size();) {
     const Utf8Char character = utf8_at(text, at);
-    append_decomposed(out, character.code);
+    if (form == Form::kCanonical || !append_compatibility(out, character.code)) append_decomposed(out, character.code);
     at += character.length;
   }
   for (std::size_t begin = 0; begin < out.size();) {
@@ -106,6 +118,15 @@ void compose(std::u32string& text) {
   text.resize(kept);
 }
 
+bool is_ascii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char byte) { return static_cast<unsigned char>(byte) < 0x80; });
+}
+
+bool is_in(std::span<const CodeRange> ranges, char32_t code) {
+  const auto after = std::upper_bound(ranges.begin(), ranges.end(), code, [](char32_t c, const CodeRange& r) { return c < r.first; });
+  return after != ranges.begin() && code <= std::prev(after)->last;
+}
+
 std::string to_utf8(const std::u32string& text) {
   std::string out;
   out.reserve(text.size());
@@ -118,12 +139,24 @@ std::string to_utf8(const std::u32string& text) {
 std::string to_nfc(std::string_view text) {
   // Every character below U+0300 is its own NFC and never composes with the one before; their lead bytes are below 0xCC.
   if (std::all_of(text.begin(), text.end(), [](char byte) { return static_cast<unsigned char>(byte) < 0xCC; })) return std::string(text);
-  std::u32string codes = decompose(text);
+  std::u32string codes = decompose(text, Form::kCanonical);
   compose(codes);
   return to_utf8(codes);
 }
 
-std::string to_nfd(std::string_view text) { return to_utf8(decompose(text)); }
+std::string to_nfd(std::string_view text) { return to_utf8(decompose(text, Form::kCanonical)); }
+
+std::string to_nfkc(std::string_view text) {
+  if (is_ascii(text)) return std::string(text);
+  std::u32string codes = decompose(text, Form::kCompatibility);
+  compose(codes);
+  return to_utf8(codes);
+}
+
+std::string to_nfkd(std::string_view text) {
+  if (is_ascii(text)) return std::string(text);
+  return to_utf8(decompose(text, Form::kCompatibility));
+}
 
 std::string to_lower(std::string_view text) {
   std::string out;
@@ -146,6 +179,23 @@ std::string to_lower(std::string_view text) {
 bool is_white_space(char32_t code) {
   return (code >= 0x9 && code <= 0xD) || code == 0x20 || code == 0x85 || code == 0xA0 || code == 0x1680 ||
          (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
+}
+
+bool is_mark(char32_t code) { return is_in(mark_ranges(), code); }
+bool is_nonspacing_mark(char32_t code) { return is_in(nonspacing_mark_ranges(), code); }
+bool is_control(char32_t code) { return is_in(control_ranges(), code); }
+bool is_punctuation(char32_t code) { return is_in(punctuation_ranges(), code); }
+bool is_numeric(char32_t code) { return is_in(numeric_ranges(), code); }
+
+std::string without(std::string_view text, bool (*is_removed)(char32_t)) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    const auto [code, length] = utf8_at(text, at);
+    if (!is_removed(code)) out.append(text, at, length);
+    at += length;
+  }
+  return out;
 }
 
 std::size_t end_of_leading_space(std::string_view text) {

@@ -1,4 +1,4 @@
-// The Unicode Character Database, as far as normalizers need it. Each table is sorted by its first column.
+// What HF's `tokenizers` knows of Unicode (scripts/make_unicode_tables.py). Each table is sorted by its first column.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -23,8 +23,32 @@ struct LowerRange {
   std::int32_t delta;
 };
 
+// A full compatibility decomposition, in UTF-8, of a character whose canonical one is another.
+struct Compatibility {
+  std::uint32_t code;
+  const char* text;
+};
+
+// The characters from `first` to `last`.
+struct CodeRange {
+  std::uint32_t first, last;
+};
+
+// The characters from `first` to `last` are of one script, which has a number; Han, Hiragana and Katakana are one.
+struct ScriptRange {
+  std::uint32_t first, last;
+  std::uint8_t script;
+};
+
 std::span<const Decomposition> decompositions();
 std::span<const CombiningRange> combining_ranges();
 std::span<const LowerRange> lower_ranges();
+std::span<const Compatibility> compatibilities();
+std::span<const ScriptRange> script_ranges();         // of UnicodeScripts; characters in no range are of no script, as the space is
+std::span<const CodeRange> mark_ranges();             // what StripAccents removes
+std::span<const CodeRange> nonspacing_mark_ranges();  // what BertNormalizer removes as accents
+std::span<const CodeRange> control_ranges();          // what it cleans away: control characters, formats, private use, U+FFFD
+std::span<const CodeRange> punctuation_ranges();      // of the pre-tokenizers Punctuation and BertPreTokenizer
+std::span<const CodeRange> numeric_ranges();          // of Digits
 
 }  // namespace sluice::text

@@ -27,6 +27,20 @@ void Vocabulary::add(std::string_view token, std::int32_t id, const ComponentSpe
   tokens_[static_cast<std::size_t>(id)] = &entry->first;
 }
 
+void Vocabulary::add_all(const ComponentSpec& spec) {
+  const Json& tokens = spec.value("vocab");
+  if (!tokens.is_object() || tokens.empty()) spec.fail("has a \"vocab\" that is not an object of tokens", "use a whole tokenizer file");
+  for (const auto& [token, id] : tokens.items()) add(token, checked_id(id, spec), spec);
+}
+
+void Vocabulary::add_again(std::string_view token, std::int32_t id, const ComponentSpec& spec) {
+  const auto entry = ids_.find(token);
+  if (entry == ids_.end() || this->token(id) != nullptr) return add(token, id, spec);
+  entry->second = id;
+  if (id >= size()) tokens_.resize(static_cast<std::size_t>(id) + 1, nullptr);
+  tokens_[static_cast<std::size_t>(id)] = &entry->first;
+}
+
 std::optional<std::int32_t> Vocabulary::id(std::string_view token) const {
   const auto found = ids_.find(token);
   if (found == ids_.end()) return std::nullopt;

@@ -22,6 +22,12 @@ class Vocabulary {
   // Error when the id already belongs to another token.
   void add(std::string_view token, std::int32_t id, const ComponentSpec& spec);
 
+  // Adds the tokens of {"vocab": {token: id}}.
+  void add_all(const ComponentSpec& spec);
+
+  // As add(), but `token` may have an id already: it keeps the earlier one for decoding and gets `id` for encoding.
+  void add_again(std::string_view token, std::int32_t id, const ComponentSpec& spec);
+
   std::optional<std::int32_t> id(std::string_view token) const;
   const std::string* token(std::int32_t id) const;                                 // nullptr for an id without a token
   std::int64_t size() const { return static_cast<std::int64_t>(tokens_.size()); }  // highest id + 1
