@@ -1,34 +1,17 @@
 #include "sluice/cli/tokenize.h"
 
+#include <unistd.h>
 #include <iostream>
-#include <functional>
-#include <istream>
-#include <ostream>
 
 #include "sluice/base/error.h"
 #include "sluice/base/json.h"
+#include "sluice/base/threads.h"
 #include "sluice/cli/hub.h"
+#include "sluice/cli/json_lines.h"
 #include "sluice/cli/parse.h"
 
 namespace sluice::cli {
 namespace {
-
-// Writes `answer` of each line's object; `key` is what the object must have.
-void for_each_row(std::istream& in, std::ostream& out, const char* key,
-                  const std::function<Json(const Json& value, const std::string& where)>& answer) {
-  std::string line;
-  for (std::int64_t number = 1; std::getline(in, line); ++number) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const std::string where = "stdin:" + std::to_string(number);
-    const Json row = parse_json(line, where);
-    if (!row.is_object() || !row.contains(key)) {
-      throw Error(where + ": the line is not an object with \"" + key + "\"", std::string("give one {\"") + key + "\": ...} a line");
-    }
-    out << dump_json(answer(row[key], where)) << '\n';
-    if (!out) throw Error("cannot write the answer to " + where, "check the disk or the program that reads the output");
-  }
-  out.flush();
-}
 
 std::vector<std::int32_t> checked_ids(const Json& value, const text::Tokenizer& tokenizer, const std::string& where) {
   std::vector<std::int32_t> ids;
@@ -47,15 +30,15 @@ std::vector<std::int32_t> checked_ids(const Json& value, const text::Tokenizer& 
 
 }  // namespace
 
-void tokenize(const text::Tokenizer& tokenizer, text::SpecialTokens add, std::istream& in, std::ostream& out) {
-  for_each_row(in, out, "text", [&](const Json& value, const std::string& where) -> Json {
+void tokenize(const text::Tokenizer& tokenizer, text::SpecialTokens add, std::istream& in, std::ostream& out, int num_threads) {
+  for_each_row(in, out, "text", num_threads, [&](const Json& value, const std::string& where) -> Json {
     if (!value.is_string()) throw Error(where + ": \"text\" is not a string", "give a string");
     return {{"ids", tokenizer.encode(value.get_ref<const std::string&>(), add)}};
   });
 }
 
-void detokenize(const text::Tokenizer& tokenizer, std::istream& in, std::ostream& out) {
-  for_each_row(in, out, "ids", [&](const Json& value, const std::string& where) -> Json {
+void detokenize(const text::Tokenizer& tokenizer, std::istream& in, std::ostream& out, int num_threads) {
+  for_each_row(in, out, "ids", num_threads, [&](const Json& value, const std::string& where) -> Json {
     return {{"text", tokenizer.decode(checked_ids(value, tokenizer, where))}};
   });
 }
@@ -63,16 +46,19 @@ void detokenize(const text::Tokenizer& tokenizer, std::istream& in, std::ostream
 int run_tokenize(const Arguments& arguments, Log&) {
   CLI::App app("JSON lines from standard input through a tokenizer: {\"text\"} to {\"ids\"}, or back", "sluice tokenize");
   std::string path;
+  int num_threads = isatty(STDIN_FILENO) != 0 ? 1 : num_processors();  // who types a line waits for its answer
   bool decode = false, no_special_tokens = false, chat = false, text_only = false;
   app.add_option("--tokenizer", path, "Folder or file of the tokenizer")->required();
   app.add_flag("--no-special-tokens", no_special_tokens, "Leave out what the tokenizer adds around a text (BOS, EOS)");
   app.add_flag("--decode", decode, "{\"ids\"} to {\"text\"}");
+  app.add_option("--threads", num_threads, "Lines that are worked on at once; the output keeps their order (default: all processors)");
   app.add_flag("--chat", chat, "Not yet: render {\"messages\"} by the chat template");
   app.add_flag("--text-only", text_only, "Not yet: with --chat, the rendered text alone");
   if (parse(app, arguments) == Parsed::kHelpShown) return 0;
   if (chat || text_only) throw Error("chat templates are not supported yet", "render the conversation to text first, and leave --chat out");
+  if (num_threads < 1) throw Error("--threads " + std::to_string(num_threads) + " is less than 1", "give the number of threads, or leave it out");
   const auto tokenizer = text::open_tokenizer(find_model(path));
-  if (decode) detokenize(*tokenizer, std::cin, std::cout);
+  if (decode) detokenize(*tokenizer, std::cin, std::cout, num_threads);
   else tokenize(*tokenizer, no_special_tokens ? text::SpecialTokens::kNone : text::SpecialTokens::kAdd, std::cin, std::cout);
   return 0;
 }

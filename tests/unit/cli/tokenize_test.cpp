@@ -73,10 +73,23 @@ TEST(Tokenize, NamesTheLineThatIsWrong) {
 }
 
 TEST(Tokenize, KeepsTheLinesBeforeAnError) {
-  std::istringstream in("{\"text\": \"a\"}\nbroken\n");
+  for (const int threads : {1, 4}) {
+    std::istringstream in("{\"text\": \"a\"}\nbroken\n{\"text\": \"b\"}\n");
+    std::ostringstream out;
+    EXPECT_THROW(tokenize(tokenizer(), text::SpecialTokens::kNone, in, out, threads), Error);
+    EXPECT_EQ(out.str(), "{\"ids\":[97]}\n") << threads << " threads";
+  }
+}
+
+TEST(Tokenize, ManyThreadsWriteWhatOneWrites) {
+  std::string lines;  // more than one block
+  for (int i = 0; i < 50'000; ++i)
+    lines += "{\"text\": \"" + std::string(static_cast<std::size_t>(i % 190), 'a') + std::to_string(i) + "\"}\n";
+  ASSERT_GT(lines.size(), std::size_t{5} << 20);
+  std::istringstream in(lines);
   std::ostringstream out;
-  EXPECT_THROW(tokenize(tokenizer(), text::SpecialTokens::kNone, in, out), Error);
-  EXPECT_EQ(out.str(), "{\"ids\":[97]}\n");
+  tokenize(tokenizer(), text::SpecialTokens::kNone, in, out, 4);
+  EXPECT_TRUE(out.str() == tokenized(lines)) << "the lines or their order differ";
 }
 
 }  // namespace
