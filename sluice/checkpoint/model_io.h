@@ -25,8 +25,9 @@ struct ModelFolder {
   DType dtype = DType::kF32;  // of the weights: that of its largest tensor
 };
 
-// Reads config.json and finds out what the folder is. Error, with remedy, for a folder without a model.
-ModelFolder open_model_folder(const fs::path& path);
+// Reads config.json and finds out what the folder is; a run's checkpoints/latest or best stands for the folder that it names. Error, with
+// remedy, for a folder without a model.
+ModelFolder open_model_folder(const fs::path& given);
 
 // Fills every parameter from the folder. Each tensor of the folder is used exactly once and each parameter filled exactly once, else an
 // Error that lists them. Works for stores for training (masters are filled, computing copies follow) and for inference (values).

@@ -11,7 +11,7 @@ namespace sluice::checkpoint {
 namespace {
 
 constexpr std::string_view kTemporaryPrefix = ".tmp-", kReplacedPrefix = ".replaced-", kStepPrefix = "step-";
-constexpr const char* kLatest = "latest";
+constexpr std::uint64_t kLongestPointerBytes = 64;
 
 // The names in RUN/checkpoints; none when there is no such folder.
 std::vector<std::string> entry_names(const fs::path& run) {
@@ -30,11 +30,10 @@ std::vector<std::string> entry_names(const fs::path& run) {
 std::string replaced_name(std::int64_t step) { return std::string(kReplacedPrefix) + step_name(step); }
 
 void check_disk(const fs::path& run, std::int64_t step, std::uint64_t needed_bytes) {
-  constexpr std::uint64_t kMarginBytes = 64 << 20;
   const std::uint64_t free_bytes = free_disk_bytes(checkpoints_folder(run));
-  if (free_bytes >= kMarginBytes && free_bytes - kMarginBytes >= needed_bytes) return;
+  if (free_bytes >= kDiskMarginBytes && free_bytes - kDiskMarginBytes >= needed_bytes) return;
   throw Error("saving step " + std::to_string(step) + " needs " + std::to_string((needed_bytes >> 20) + 1) + " MiB and a margin of " +
-                  std::to_string(kMarginBytes >> 20) + " MiB, but the disk of " + checkpoints_folder(run).string() + " has " +
+                  std::to_string(kDiskMarginBytes >> 20) + " MiB, but the disk of " + checkpoints_folder(run).string() + " has " +
                   std::to_string(free_bytes >> 20) + " MiB free",
               "free some space, keep fewer checkpoints or put the run on another disk, then resume; earlier checkpoints are unchanged");
 }
@@ -104,26 +103,23 @@ std::vector<StepFolder> list_steps(const fs::path& run) {
   return steps;
 }
 
-std::optional<LatestStep> find_latest(const fs::path& run) {
+std::optional<LatestStep> find_latest(const fs::path& run, Verify verify) {
   const fs::path pointer = checkpoints_folder(run) / kLatest;
   const auto named = read_pointer(run, kLatest);
   std::error_code failed;
   std::string why = fs::exists(pointer, failed) ? pointer.string() + " names no checkpoint" : pointer.string() + " is missing";
-  std::optional<LatestStep> newest;
+  std::vector<StepFolder> steps = list_steps(run);
+  std::ranges::reverse(steps);  // the newest first, and before all the one that `latest` names
+  std::ranges::stable_partition(steps, [&](const StepFolder& folder) { return folder.step == named; });
   std::string last_fault;
-  const std::vector<StepFolder> steps = list_steps(run);
   for (const StepFolder& folder : steps) {
-    if (folder.fault) {
-      last_fault = folder.path.string() + " is not whole: " + *folder.fault;
-      if (folder.step == named) why = last_fault;
-      continue;
+    const auto fault = folder.fault || verify == Verify::kSizes ? folder.fault : manifest_fault(folder.path, verify);
+    if (!fault) {
+      if (folder.step == named) return LatestStep{folder.step, folder.path, ""};
+      return LatestStep{folder.step, folder.path, why + "; going on from " + folder.path.string() + ", the newest whole checkpoint"};
     }
-    if (folder.step == named) return LatestStep{folder.step, folder.path, ""};
-    newest = LatestStep{folder.step, folder.path, ""};
-  }
-  if (newest) {
-    newest->note = why + "; going on from " + newest->path.string() + ", the newest whole checkpoint";
-    return newest;
+    last_fault = folder.path.string() + " is not whole: " + *fault;
+    if (folder.step == named) why = last_fault;
   }
   if (!steps.empty()) {
     throw Error(
@@ -135,6 +131,16 @@ std::optional<LatestStep> find_latest(const fs::path& run) {
                 "put the checkpoints back, or remove that file to start from the beginning");
   }
   return std::nullopt;
+}
+
+fs::path follow_pointer(const fs::path& path) {
+  std::error_code failed;
+  if (!fs::is_regular_file(path, failed) || fs::file_size(path, failed) > kLongestPointerBytes) return path;
+  const std::string name = path.filename().string();
+  std::string text;
+  if (name != kLatest && name != kBest) return path;
+  LineReader(path).next(text);
+  return step_of(text) ? path.parent_path() / text : path;
 }
 
 void write_pointer(const fs::path& run, const std::string& name, std::int64_t step, WriteObserver* observer) {

@@ -17,6 +17,13 @@
 
 namespace sluice::checkpoint {
 
+// What a disk must still have free after a save, beside the checkpoint itself.
+inline constexpr std::uint64_t kDiskMarginBytes = 64 << 20;
+
+// The pointers of a run: the checkpoint that was saved last, and the one with the lowest validation loss.
+inline constexpr const char* kLatest = "latest";
+inline constexpr const char* kBest = "best";
+
 std::string step_name(std::int64_t step);                           // 500 -> "step-00000500"; step >= 0
 std::optional<std::int64_t> step_of(std::string_view folder_name);  // the reverse; nothing for any other name
 fs::path checkpoints_folder(const fs::path& run);                   // RUN/checkpoints
@@ -25,7 +32,7 @@ fs::path checkpoints_folder(const fs::path& run);                   // RUN/check
 class StepFolderWriter {
  public:
   // Clears what a killed save left behind and makes the temporary folder. Error before anything is written when the disk has not
-  // `needed_bytes` and a margin of 64 MiB left.
+  // `needed_bytes` and kDiskMarginBytes left.
   StepFolderWriter(const fs::path& run, std::int64_t step, std::uint64_t needed_bytes, WriteObserver* observer = nullptr);
   ~StepFolderWriter();  // without commit(): removes what was written
   StepFolderWriter(const StepFolderWriter&) = delete;
@@ -60,9 +67,12 @@ struct LatestStep {
   std::string note;  // why this is not the one that `latest` names; empty when it is
 };
 
-// The whole checkpoint to go on from: the one that `latest` names, else the newest. Nothing when none was ever saved; Error when there
-// are checkpoints, or a `latest`, but nothing whole to go on from.
-std::optional<LatestStep> find_latest(const fs::path& run);
+// The whole checkpoint to go on from: the one that `latest` names, else the newest, each looked at as `verify` says before it is taken.
+// Nothing when none was ever saved; Error when there are checkpoints, or a `latest`, but nothing whole to go on from.
+std::optional<LatestStep> find_latest(const fs::path& run, Verify verify = Verify::kSizes);
+
+// The step folder that a pointer file (`latest` or `best`) names; any other path as it is.
+fs::path follow_pointer(const fs::path& path);
 
 // RUN/checkpoints/NAME holds the name of a step's folder, replaced as a whole: `latest`, and pointers of one's own such as `best`.
 void write_pointer(const fs::path& run, const std::string& name, std::int64_t step, WriteObserver* observer = nullptr);

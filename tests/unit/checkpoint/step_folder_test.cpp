@@ -138,6 +138,33 @@ TEST(StepFolder, ContentsAreCheckedByChecksumWhereSizesAreNotEnough) {
   EXPECT_NE(error_of([&] { require_whole(folder, Verify::kContents); }).find("trainer.json does not have the checksum"), std::string::npos);
 }
 
+TEST(StepFolder, ALookAtContentsFallsBackFromAFlippedBitAsFromACutFile) {
+  const ScratchFolder run;
+  const fs::path folder = checkpoints_folder(run.path());
+  for (const int step : {100, 200}) save(run.path(), step);
+  put_file(folder / "step-00000200" / "trainer.json", "step-00000201");
+  EXPECT_EQ(find_latest(run.path())->step, 200);  // sizes do not tell
+  const auto found = find_latest(run.path(), Verify::kContents);
+  EXPECT_EQ(found->step, 100);
+  EXPECT_NE(found->note.find("trainer.json does not have the checksum"), std::string::npos) << found->note;
+  EXPECT_NE(found->note.find("going on from"), std::string::npos) << found->note;
+}
+
+TEST(StepFolder, APointerFileStandsForTheFolderThatItNames) {
+  const ScratchFolder run;
+  save(run.path(), 500);
+  const fs::path folder = checkpoints_folder(run.path());
+  write_pointer(run.path(), "best", 500);
+  EXPECT_EQ(follow_pointer(folder / "best"), folder / "step-00000500");
+  EXPECT_EQ(follow_pointer(folder / "latest"), folder / "step-00000500");
+  EXPECT_EQ(follow_pointer(folder / "step-00000500"), folder / "step-00000500");
+  EXPECT_EQ(follow_pointer(folder / "absent"), folder / "absent");
+  put_file(folder / "best", "../../etc");
+  EXPECT_EQ(follow_pointer(folder / "best"), folder / "best");
+  put_file(folder / "other", "step-00000500");
+  EXPECT_EQ(follow_pointer(folder / "other"), folder / "other");
+}
+
 TEST(StepFolder, PruneKeepsTheNewestTheProtectedAndTheLatest) {
   const ScratchFolder run;
   for (const int step : {100, 200, 300, 400, 500}) save(run.path(), step);
