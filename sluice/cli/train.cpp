@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <iostream>
+#include <optional>
+#include <set>
 #include <sstream>
 
 #include "sluice/base/error.h"
@@ -21,7 +23,7 @@ struct TrainArguments {
   std::string config;
   std::vector<config::Setting> overrides;  // in the order given; later ones win
   train::RunOptions options;
-  bool dry_run = false, help = false;
+  bool dry_run = false, help = false, disable_routing = false;
 };
 
 constexpr const char* kUsage =
@@ -45,6 +47,11 @@ void print_help() {
   throw Error("unknown flag --" + name, "did you mean --" + nearest(name, known) + "? `sluice train --help` lists all");
 }
 
+std::string resume_from(const std::string& value) {
+  if (value.empty()) throw Error("--resume is given nothing to go on from", "write --resume latest, or --resume with a run folder or step folder");
+  return value;
+}
+
 // One `--name value`, `--name=value` or `section.key=value` after another, in any order.
 TrainArguments parse(const Arguments& arguments) {
   TrainArguments out;
@@ -61,18 +68,35 @@ TrainArguments parse(const Arguments& arguments) {
       if (i + 1 == arguments.size()) throw Error("--" + name + " needs a value", "write --" + name + " VALUE");
       return arguments[++i];
     };
+    if (equals != std::string::npos && (name == "overwrite" || name == "disable-routing" || name == "dry-run" || name == "help")) {
+      throw Error(word + ": --" + name + " takes no value", "write --" + name + ", or leave it out");
+    }
     const auto flag = std::find_if(train::flags().begin(), train::flags().end(), [&](const auto& f) { return f.name == name; });
     if (flag != train::flags().end()) out.overrides.push_back(config::parse_override(flag->key + "=" + value()));
     else if (name == "config" || name == "config-file") out.config = value();
-    else if (name == "resume") out.options.resume = value();
+    else if (name == "resume") out.options.resume = resume_from(value());
     else if (name == "overwrite") out.options.existing = train::Existing::kOverwrite;
-    else if (name == "disable-routing") out.overrides.push_back(config::parse_override("routing_supervision.weight=0"));
+    else if (name == "disable-routing") out.disable_routing = true;
     else if (name == "dry-run") out.dry_run = true;
     else if (name == "help") out.help = true;
     else if (written.find('.') != std::string::npos) out.overrides.push_back(config::parse_override(written + "=" + value()));
     else unknown_flag(name);
   }
   return out;
+}
+
+// Flags that ask for opposite things: neither is quietly left out. The overrides have their own names here.
+void check_contradictions(const TrainArguments& given) {
+  Violations violations;
+  if (!given.options.resume.empty() && given.options.existing == train::Existing::kOverwrite) {
+    violations.add("--resume " + given.options.resume + " and --overwrite contradict each other: one goes on with the run, the other removes it", "leave one of the two out");
+  }
+  for (const config::Setting& setting : given.overrides) {
+    const bool other = setting.key == "routing_supervision.weight" && setting.value.items != std::vector<std::string>{"0"};
+    if (!given.disable_routing || !other) continue;
+    violations.add("--disable-routing and routing_supervision.weight=" + (setting.value.items.empty() ? "null" : setting.value.items[0]) + " contradict each other", "leave one of the two out");
+  }
+  violations.raise("the flags");
 }
 
 // Settings that decide the same thing: what the command line says of one takes the recipe's word on the other back.
@@ -170,16 +194,65 @@ train::ResolvedRecipe resolve(const std::vector<config::Setting>& recipe, const 
   std::vector<config::Setting> settings = recipe;
   let_command_line_win(settings, variant.overrides);
   settings.insert(settings.end(), variant.overrides.begin(), variant.overrides.end());
-  for (const char* key : {"model.load", "model.tokenizer"}) {
-    const auto last = std::find_if(settings.rbegin(), settings.rend(), [&](const auto& setting) { return setting.key == key; });
-    if (last != settings.rend() && last->value.items.size() == 1) last->value.items[0] = find_model(last->value.items[0]);
+  return train::resolve(settings, find_model);
+}
+
+// Every variant, before the first starts: a mistake in the last would cost hours. Error that lists what is wrong with which.
+std::vector<train::ResolvedRecipe> resolve_all(const std::vector<config::Setting>& recipe, const std::vector<Variant>& variants) {
+  std::vector<train::ResolvedRecipe> resolved;
+  Violations violations;
+  std::set<std::string> seen;  // what all variants share is said once
+  for (const Variant& variant : variants) {
+    try {
+      resolved.push_back(resolve(recipe, variant));
+      resolved.back().recipe.output_dir = (fs::path(resolved.back().recipe.output_dir) / variant.name).string();
+    } catch (const Error& error) {
+      if (seen.insert(error.problem()).second) violations.add(variant.name + ": " + error.problem(), error.remedy());
+    }
   }
-  return train::resolve(settings);
+  violations.raise("the sweep");
+  return resolved;
 }
 
 void run_one(const train::ResolvedRecipe& resolved, const TrainArguments& given, Log& log) {
   if (!given.dry_run) return train::run(resolved, given.options, log);
-  for (const std::string& line : train::dry_run(resolved, log)) std::cout << line << "\n";
+  for (const std::string& line : train::dry_run(resolved, given.options)) std::cout << line << "\n";
+}
+
+// One run of a sweep; what is wrong with it, for the others to go on. Nothing when it came to its end. An interrupt ends them all.
+std::optional<Error> try_one(const train::ResolvedRecipe& resolved, const TrainArguments& given) {
+  Log own;  // each run has its own log.txt
+  try {
+    run_one(resolved, given, own);
+    return std::nullopt;
+  } catch (const Error& error) {
+    return error;
+  } catch (const fs::filesystem_error& error) {
+    return Error(error.what(), "check that the path exists, is of the right kind, and that you may use it");
+  } catch (const std::bad_alloc&) {
+    return Error("out of memory", "use a smaller train.micro_batch_size or model, or memory.recompute=full");
+  }
+}
+
+// Error at the end when a run of the sweep failed.
+void run_sweep(const std::vector<train::ResolvedRecipe>& resolved, const std::vector<Variant>& variants, const TrainArguments& given, Log& log) {
+  std::vector<monitor::FailedRun> failed;
+  Violations violations;
+  for (std::size_t i = 0; i < resolved.size(); ++i) {
+    const std::string& name = variants[i].name;
+    log.info("sweep " + std::to_string(i + 1) + " of " + std::to_string(resolved.size()) + ": " + name);
+    const auto error = try_one(resolved[i], given);
+    if (!error) continue;
+    log.warning(name + " failed: " + error->problem() + (i + 1 < resolved.size() ? "; going on with the others" : ""));
+    failed.push_back({name, error->problem()});
+    violations.add(name + ": " + error->problem(), error->remedy());
+  }
+  const fs::path folder = fs::path(resolved[0].recipe.output_dir).parent_path();
+  if (!given.dry_run && fs::is_directory(folder)) {
+    monitor::write_comparison(folder, failed);
+    log.info("compared in " + (folder / "comparison.html").string());
+  }
+  violations.raise(std::to_string(failed.size()) + " of the sweep's " + std::to_string(resolved.size()) + " runs failed");
 }
 
 }  // namespace
@@ -200,6 +273,8 @@ int run_train(const Arguments& arguments, Log& log) {
   config::resolve_aliases(given.overrides, train::aliases());
   check_keys(recipe);
   check_keys(given.overrides);
+  check_contradictions(given);
+  if (given.disable_routing) given.overrides.push_back(config::parse_override("routing_supervision.weight=0"));
 
   std::vector<Variant> variants = variants_of(given.overrides);
   if (variants.size() == 1) {
@@ -209,21 +284,7 @@ int run_train(const Arguments& arguments, Log& log) {
   for (Variant& variant : variants) {
     for (config::Setting& setting : variant.overrides) setting.where = "sweep";  // what one variant makes idle (weight=0, say) is no mistake
   }
-  std::vector<train::ResolvedRecipe> resolved;  // all of them before the first starts: a mistake in the last would cost hours
-  for (const Variant& variant : variants) {
-    resolved.push_back(resolve(recipe, variant));
-    resolved.back().recipe.output_dir = (fs::path(resolved.back().recipe.output_dir) / variant.name).string();
-  }
-  const fs::path folder = fs::path(resolved[0].recipe.output_dir).parent_path();
-  for (std::size_t i = 0; i < resolved.size(); ++i) {
-    log.info("sweep " + std::to_string(i + 1) + " of " + std::to_string(resolved.size()) + ": " + variants[i].name);
-    Log own;  // each run has its own log.txt
-    run_one(resolved[i], given, own);
-  }
-  if (!given.dry_run) {
-    monitor::write_comparison(folder);
-    log.info("compared in " + (folder / "comparison.html").string());
-  }
+  run_sweep(resolve_all(recipe, variants), variants, given, log);
   return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "sluice/base/error.h"
@@ -44,11 +45,26 @@ void flatten(const YAML::Node& node, const std::string& prefix, const std::strin
   }
 }
 
+// "[a, *.b]" as the list that it is meant to be, where YAML takes the * for an alias. Nothing for any other text.
+std::optional<Value> plain_list(const std::string& text) {
+  if (text.size() < 2 || text.front() != '[' || text.back() != ']' || text.find_first_of("[]{}\"'#&", 1) != text.size() - 1) return std::nullopt;
+  Value value;
+  value.is_list = true;
+  for (std::size_t at = 1; at < text.size();) {
+    const auto comma = std::min(text.find(',', at), text.size() - 1);
+    const auto begin = text.find_first_not_of(" \t", at), end = text.find_last_not_of(" \t", comma - 1);
+    if (begin >= comma) return std::nullopt;  // an empty item
+    value.items.push_back(text.substr(begin, end - begin + 1));
+    at = comma + 1;
+  }
+  return value;
+}
+
 YAML::Node parse_yaml(const fs::path& path) {
   try {
     return YAML::Load(read_file(path));
   } catch (const YAML::Exception& e) {
-    throw Error(path.string() + ":" + std::to_string(e.mark.line + 1) + ": not valid YAML: " + e.msg, "mend that line");
+    throw Error(path.string() + ":" + std::to_string(e.mark.line + 1) + ": not valid YAML: " + e.msg, "mend that line; text that begins with * or & needs quotes: [\"*.router.*\"]");
   }
 }
 
@@ -105,7 +121,7 @@ Setting parse_override(const std::string& text) {
     const bool is_text = node.IsMap() || (node.IsNull() && written.find(',') != std::string::npos);  // yaml-cpp reads a lone comma as null
     return {text.substr(0, equals), is_text ? Value{{written}} : read_value(node, "command line"), "command line"};
   } catch (const YAML::Exception&) {
-    return {text.substr(0, equals), Value{{written}}, "command line"};
+    return {text.substr(0, equals), plain_list(written).value_or(Value{{written}}), "command line"};
   }
 }
 

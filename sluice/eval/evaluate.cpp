@@ -31,6 +31,11 @@ void require_fits(const generate::Runnable& runnable, const data::Dataset& datas
   if (options.supervision) options.supervision->require_fits(runnable.config.moe(), kRoutingFileName);
 }
 
+parallel::Pass forward(const generate::Runnable& runnable, const loss::BatchTensors& tensors, const EvaluateOptions& options) {
+  const nn::ForwardContext context{tensors.shape, nn::local_seams(), nn::Mode::kInference, options.expert_capacity_factor};
+  return parallel::forward(runnable.model, tensors.ids, context, parallel::Recompute::kNone);
+}
+
 }  // namespace
 
 monitor::Evaluation evaluate(const generate::Runnable& runnable, const data::Dataset& dataset, const EvaluateOptions& options) {
@@ -43,8 +48,7 @@ monitor::Evaluation evaluate(const generate::Runnable& runnable, const data::Dat
     const std::int64_t end = std::min(dataset.size(), begin + options.batch_size);
     const data::Batch batch = batch_of(dataset, begin, end);
     const loss::BatchTensors tensors = loss::to_tensors(batch, loss::Tokens::kAll);
-    const nn::ForwardContext context{tensors.shape, nn::local_seams(), nn::Mode::kInference, options.expert_capacity_factor};
-    const parallel::Pass pass = parallel::forward(runnable.model, tensors.ids, context, parallel::Recompute::kNone);
+    const parallel::Pass pass = forward(runnable, tensors, options);
     if (batch.target_tokens > 0) loss_sum += loss::cross_entropy(pass.hidden, runnable.model.head(), tensors.labels, 1.0).item<double>();
     targets += static_cast<double>(batch.target_tokens);
     if (moe.num_layers > 0) routing.add(pass.routers, batch);
@@ -60,6 +64,14 @@ monitor::Evaluation evaluate(const generate::Runnable& runnable, const data::Dat
         exact_match(runnable, dataset, *options.tokenizer, {options.exact_match_rows, options.batch_size, options.max_target_length});
   }
   return out;
+}
+
+std::int32_t read_back_label(const generate::Runnable& runnable, const data::Sample& sample, const EvaluateOptions& options) {
+  SLUICE_CHECK(options.supervision, "a label is read back by what labels prefer");
+  const at::NoGradGuard no_grad;
+  const data::Batch batch = data::make_batch({&sample, 1}, /*pad_id=*/0);
+  RoutingCollector routing(runnable.config.moe(), options.supervision);
+  return routing.add(forward(runnable, loss::to_tensors(batch, loss::Tokens::kAll), options).routers, batch)[0];
 }
 
 }  // namespace sluice::eval

@@ -29,4 +29,7 @@ struct EvaluateOptions {
 // model's positions, or `supervision` is of another model.
 monitor::Evaluation evaluate(const generate::Runnable& runnable, const data::Dataset& dataset, const EvaluateOptions& options);
 
+// The label that the router reads a question as, by RoutingCollector's accuracy. `options` as for evaluate(), with supervision.
+std::int32_t read_back_label(const generate::Runnable& runnable, const data::Sample& sample, const EvaluateOptions& options);
+
 }  // namespace sluice::eval

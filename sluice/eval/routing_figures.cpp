@@ -106,9 +106,9 @@ void RoutingCollector::add_layer(std::size_t layer, const nn::RouterRecord& reco
       const bool question = prompt_length == 0 || t < prompt_length;
       count_served(layer, served.data_ptr<std::int64_t>() + token * top_k, top_k, of_row.label, question ? question_index : -1);
       question_index += question;
-      if (of_row.label < 0 || !supervision_ || !supervised(layer)) continue;
+      if (!supervision_ || !supervised(layer)) continue;
       const double* log_q = log_router.data_ptr<double>() + token * moe_.num_experts;
-      if (covered(t, prompt_length)) {
+      if (of_row.label >= 0 && covered(t, prompt_length)) {
         kl_sum_ += divergence(supervision_->preferences[static_cast<std::size_t>(of_row.label)], log_q);
         kl_count_ += 1;
       }
@@ -119,7 +119,7 @@ void RoutingCollector::add_layer(std::size_t layer, const nn::RouterRecord& reco
   }
 }
 
-void RoutingCollector::add(const std::vector<nn::RouterRecord>& records, const data::Batch& batch) {
+std::vector<std::int32_t> RoutingCollector::add(const std::vector<nn::RouterRecord>& records, const data::Batch& batch) {
   SLUICE_CHECK(static_cast<std::int64_t>(records.size()) == moe_.num_layers, "one router record a mixture layer");
   std::vector<Row> rows;
   for (const std::int32_t label : batch.expert_label) {
@@ -127,12 +127,17 @@ void RoutingCollector::add(const std::vector<nn::RouterRecord>& records, const d
     rows.push_back({label, std::vector<double>(static_cast<std::size_t>(moe_.num_experts), 0.0), 0});
   }
   for (std::size_t layer = 0; layer < records.size(); ++layer) add_layer(layer, records[layer], batch, rows);
-  for (Row& row : rows) {
+  std::vector<std::int32_t> read(rows.size(), data::kNoExpertLabel);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    Row& row = rows[i];
     if (row.count == 0) continue;
     for (double& sum : row.router) sum /= row.count;
+    read[i] = static_cast<std::int32_t>(nearest_label(supervision_->preferences, row.router));
+    if (row.label < 0) continue;
     questions_ += 1;
-    read_back_ += nearest_label(supervision_->preferences, row.router) == static_cast<std::size_t>(row.label);
+    read_back_ += read[i] == row.label;
   }
+  return read;
 }
 
 monitor::RoutingFigures RoutingCollector::figures() const {

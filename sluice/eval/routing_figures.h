@@ -26,8 +26,9 @@ class RoutingCollector {
   // `supervision` may be null; it outlives the collector and fits the model.
   RoutingCollector(const models::MoeShape& moe, const RoutingFile* supervision);
 
-  // records: one a mixture layer, over the batch's [rows * seq] tokens.
-  void add(const std::vector<nn::RouterRecord>& records, const data::Batch& batch);
+  // records: one a mixture layer, over the batch's [rows * seq] tokens. Returns the label read back for each row, its own known or not;
+  // kNoExpertLabel without supervision.
+  std::vector<std::int32_t> add(const std::vector<nn::RouterRecord>& records, const data::Batch& batch);
 
   monitor::RoutingFigures figures() const;
 

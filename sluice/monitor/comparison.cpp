@@ -46,6 +46,7 @@ constexpr FigureKind kFigures[] = {{"training loss", Better::kLower, four_decima
                                    {"information, nats", Better::kHigher, format_short},
                                    {"smallest expert share", Better::kHigher, format_percent},
                                    {"largest expert share", Better::kLower, format_percent},
+                                   {"dropped", Better::kLower, format_percent},
                                    {"tokens/s", Better::kHigher, format_grouped},
                                    {"time", Better::kNeither, format_duration}};
 
@@ -67,6 +68,7 @@ std::vector<std::optional<double>> figures_of(const Run& run) {
   for (const auto& layer : shares) all.insert(all.end(), layer.begin(), layer.end());
   out.push_back(all.empty() ? std::nullopt : std::optional(*std::min_element(all.begin(), all.end())));
   out.push_back(all.empty() ? std::nullopt : std::optional(*std::max_element(all.begin(), all.end())));
+  out.push_back(summary.dropped_share);
   out.push_back(run.steps.empty() ? std::nullopt : std::optional(typical_tokens_per_second(run.steps)));
   out.push_back(run.steps.empty() ? std::nullopt : std::optional(summary.seconds));
   return out;
@@ -177,6 +179,26 @@ std::string curves(const std::vector<Run>& runs) {
   return out.empty() ? "" : "<div class=\"charts\">\n" + out + "</div>\n";
 }
 
+// A run that failed before it had a folder has a column all the same.
+void mark_failed(std::vector<Run>& runs, const std::vector<FailedRun>& failed) {
+  for (const FailedRun& failure : failed) {
+    auto run = std::find_if(runs.begin(), runs.end(), [&](const Run& known) { return known.name == failure.name; });
+    if (run == runs.end()) {
+      run = runs.emplace(runs.end());
+      run->name = failure.name;
+      run->figures = figures_of(*run);
+    }
+    run->state = "failed";
+  }
+}
+
+std::string failures(const std::vector<FailedRun>& failed) {
+  if (failed.empty()) return "";
+  Table table{{"run", "what is wrong"}, {Column::kText, Column::kText}, {}, {}};
+  for (const FailedRun& failure : failed) table.rows.push_back({failure.name, failure.problem});
+  return html_section("Failed", "<div class=\"card\">" + html_table(table) + "</div>\n");
+}
+
 std::string links(const std::vector<fs::path>& folders) {
   std::string out;
   for (const fs::path& folder : folders) {
@@ -189,16 +211,18 @@ std::string links(const std::vector<fs::path>& folders) {
 
 }  // namespace
 
-void write_comparison(const fs::path& sweep_folder) {
+void write_comparison(const fs::path& sweep_folder, const std::vector<FailedRun>& failed) {
   if (!fs::is_directory(sweep_folder)) throw Error(sweep_folder.string() + ": no such folder", "give the --output-dir of a sweep");
   const std::vector<fs::path> folders = list_runs(sweep_folder);
-  if (folders.empty()) throw Error(sweep_folder.string() + " holds no run folder", "give the --output-dir of a sweep");
+  if (folders.empty() && failed.empty()) throw Error(sweep_folder.string() + " holds no run folder", "give the --output-dir of a sweep");
   std::vector<Run> runs;
   for (const fs::path& folder : folders) runs.push_back(read_run(folder));
+  mark_failed(runs, failed);
   const std::string title = fs::absolute(sweep_folder / "").lexically_normal().parent_path().filename().string();
   const std::string body =
       "<header><h1>" + escape_html(title) + "</h1><p class=\"soft\">" + std::to_string(runs.size()) + " runs compared</p></header>\n" +
-      html_section("Figures", figures_table(runs, differing_settings(runs)) + links(folders)) + html_section("Curves", curves(runs));
+      html_section("Figures", figures_table(runs, differing_settings(runs)) + links(folders)) + failures(failed) +
+      html_section("Curves", curves(runs));
   write_file_atomic(sweep_folder / "comparison.html", html_page(title + " - Sluice comparison", body));
 }
 

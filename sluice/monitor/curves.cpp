@@ -23,6 +23,14 @@ std::vector<Point> step_points(std::span<const StepMetrics> steps, double StepMe
   return out;
 }
 
+std::vector<Point> dropped_points(std::span<const StepMetrics> steps) {
+  std::vector<Point> out;
+  for (const StepMetrics& step : steps) {
+    if (step.dropped_share) out.push_back({static_cast<double>(step.step), *step.dropped_share});
+  }
+  return out;
+}
+
 bool is_used(const std::vector<Point>& points) {
   return std::any_of(points.begin(), points.end(), [](const Point& point) { return point.y != 0; });
 }

@@ -17,6 +17,9 @@ std::vector<Point> loss_points(std::span<const StepMetrics> steps, double Losses
 // Another figure of the steps (learning_rate, ...) by step.
 std::vector<Point> step_points(std::span<const StepMetrics> steps, double StepMetrics::*figure);
 
+// The share of dropped token slots by step; empty where routing is dropless.
+std::vector<Point> dropped_points(std::span<const StepMetrics> steps);
+
 // Whether any point differs from 0: a loss that a run does not have is 0 throughout, and needs no curve.
 bool is_used(const std::vector<Point>& points);
 

@@ -69,7 +69,8 @@ std::string loss_figures(const StepMetrics& metrics) {
 
 std::string rate_figures(const StepMetrics& metrics) {
   return "lr " + format_scientific(metrics.learning_rate) + "  grad " + format_fixed(metrics.grad_norm, 2) + "  " +
-         format_grouped(metrics.tokens_per_second) + " tok/s";
+         format_grouped(metrics.tokens_per_second) + " tok/s" +
+         (metrics.dropped_share ? "  dropped " + format_percent(*metrics.dropped_share) : "");
 }
 
 }  // namespace

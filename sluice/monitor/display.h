@@ -19,8 +19,8 @@ struct DisplayOptions {
   std::int64_t log_interval = 1;  // a plain line each so many steps, and for the first and the last
 };
 
-// "step 10/500  Loss: 2.3456  lm 2.3012  aux 0.0213  routing 0.1021  lr 1.0e-05  grad 1.23  4,321 tok/s  eta 03:12"; z-loss and
-// validation loss follow where there are any.
+// "step 10/500  Loss: 2.3456  lm 2.3012  aux 0.0213  routing 0.1021  lr 1.0e-05  grad 1.23  4,321 tok/s  eta 03:12"; z-loss, the
+// share of dropped token slots and validation loss stand there too where there are any.
 std::string log_line(const StepMetrics& metrics, std::int64_t total_steps, double seconds_left);
 
 // The lines of the live display, each at most the terminal's width: progress, losses, rates, and a bar an expert, a group a layer.

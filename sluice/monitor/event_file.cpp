@@ -95,6 +95,7 @@ std::vector<Scalar> scalars_of(const StepMetrics& metrics) {
     out.push_back({"validation/loss", metrics.validation->loss});
     out.push_back({"validation/lm_loss", metrics.validation->lm_loss});
   }
+  if (metrics.dropped_share) out.push_back({"moe/dropped_share", *metrics.dropped_share});
   const ExpertShares load = metrics.expert_load.value_or(ExpertShares{});
   for (std::size_t layer = 0; layer < load.size(); ++layer) {
     const std::vector<double>& shares = load[layer];

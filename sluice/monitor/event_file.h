@@ -18,8 +18,8 @@ struct Scalar {
 };
 
 // The scalars of a step, as TensorBoard shows them: train/loss, train/lm_loss, train/aux_loss, train/z_loss,
-// train/routing_supervision_loss, train/learning_rate, train/grad_norm, train/tokens_per_second, validation/loss, validation/lm_loss.
-// Where expert load was logged: moe/layer_LL/smallest_share and largest_share, and, in layers of at most 64 experts,
+// train/routing_supervision_loss, train/learning_rate, train/grad_norm, train/tokens_per_second, validation/loss, validation/lm_loss;
+// under a capacity factor moe/dropped_share. Where expert load was logged: moe/layer_LL/smallest_share and largest_share, and, in layers of at most 64 experts,
 // moe/layer_LL/expert_EE (more would drown the page).
 std::vector<Scalar> scalars_of(const StepMetrics& metrics);
 

@@ -137,6 +137,11 @@ void add_experts(Lines& lines, const RunView& view, const Terminal& terminal) {
   if (!warnings.empty()) lines.push_back("  fix: " + remedy(warnings.front().load));
 }
 
+void add_dropped(Lines& lines, const RunView& view) {
+  if (view.steps.empty() || !view.steps.back().dropped_share) return;
+  lines.push_back(row("dropped", format_percent(*view.steps.back().dropped_share) + " of the last step's token slots, beyond the experts' capacity"));
+}
+
 void add_hardware(Lines& lines, const HardwareSample& hardware, const Terminal& terminal) {
   lines.push_back(heading(terminal, "Hardware"));
   lines.push_back(row("CPU", (hardware.cpu_load ? format_fixed(100 * *hardware.cpu_load, 0) + " %" : "load not known yet") + " of " +
@@ -188,6 +193,7 @@ std::vector<std::string> frame(const RunView& view, const Terminal& terminal) {
   add_losses(lines, view, terminal);
   lines.emplace_back();
   add_experts(lines, view, terminal);
+  add_dropped(lines, view);
   add_hardware(lines, view.hardware, terminal);
   add_files(lines, view, terminal);
   lines.push_back(heading(terminal, "Log"));

@@ -69,6 +69,7 @@ OrderedJson to_json(const StepMetrics& metrics) {
   row["target_tokens"] = metrics.target_tokens;
   row["seconds"] = metrics.seconds;
   row["tokens_per_second"] = metrics.tokens_per_second;
+  if (metrics.dropped_share) row["dropped_share"] = *metrics.dropped_share;
   if (metrics.expert_load) row["expert_load"] = *metrics.expert_load;
   if (metrics.validation) row["validation"] = to_json(*metrics.validation);
   return row;
@@ -91,6 +92,7 @@ StepMetrics step_metrics_from_json(const Json& value, const std::string& where) 
   metrics.target_tokens = fields.integer("target_tokens");
   metrics.seconds = fields.number("seconds");
   metrics.tokens_per_second = fields.number("tokens_per_second");
+  if (fields.has("dropped_share")) metrics.dropped_share = fields.number("dropped_share");
   if (fields.has("expert_load")) metrics.expert_load = fields.matrix("expert_load");
   if (fields.has("validation")) metrics.validation = losses_from_json(fields.at("validation"), where);
   return metrics;

@@ -29,6 +29,8 @@ struct StepMetrics {
   std::int64_t target_tokens = 0;  // of those, the ones that lm_loss counts
   double seconds = 0, tokens_per_second = 0;
   std::optional<ExpertShares> expert_load;  // at the logging interval
+  // Share of all token slots (tokens times layers times k) that found no place in their expert; absent where routing is dropless.
+  std::optional<double> dropped_share;
   std::optional<Losses> validation;         // at the validation interval, with the weights after this step's update
 };
 

@@ -106,6 +106,7 @@ std::vector<Figure> key_figures(const Run& run) {
     add(evaluation.routing->mutual_information_nats, "label-expert information", "nats", four_digits);
     add(evaluation.routing->kl, "KL to target", "nats", four_digits);
   }
+  add(summary.dropped_share, "dropped", "token slots beyond capacity", format_percent);
   out.push_back({format_short(static_cast<double>(summary.tokens)), "tokens", format_grouped(static_cast<double>(summary.tokens))});
   if (!run.steps.empty()) {
     out.push_back({format_grouped(typical_tokens_per_second(run.steps)), "tokens/s", "median step"});
@@ -135,6 +136,12 @@ std::string curves(const Run& run) {
   add_loss("Routing supervision loss", "weighted", &Losses::routing_supervision_loss, 3);
   add_loss("Load-balance loss", "weighted", &Losses::aux_loss, 5);
   add_loss("Router z-loss", "weighted", &Losses::z_loss, 6);
+  if (const auto dropped = dropped_points(steps); !dropped.empty()) {
+    out += html_chart({.title = "Dropped token slots",
+                       .remark = "share beyond the experts' capacity",
+                       .baseline = Baseline::kZero,
+                       .series = {{"dropped", dropped, 5, Mark::kLine}}});
+  }
   out += html_chart({.title = "Learning rate",
                      .baseline = Baseline::kZero,
                      .series = {{"learning rate", step_points(steps, &StepMetrics::learning_rate), 0, Mark::kLine}}});
@@ -210,9 +217,18 @@ std::string experts(const Run& run) {
 std::string sample_answers(const fs::path& folder) {
   const auto samples = read_samples(folder);
   if (samples.empty()) return "";
-  Table table{{"question", "answer", "expected", "label", "label read from the router"}, std::vector<Column>(5, Column::kText), {}, {}};
+  using Text = std::string SampleAnswer::*;
+  std::vector<std::pair<const char*, Text>> columns{{"question", &SampleAnswer::question}, {"answer", &SampleAnswer::answer}};
+  for (const auto& column : {std::pair<const char*, Text>{"expected", &SampleAnswer::expected}, {"label", &SampleAnswer::expert_label},
+                             {"label read from the router", &SampleAnswer::routed_label}}) {
+    const bool any = std::any_of(samples.begin(), samples.end(), [&](const SampleAnswer& sample) { return !(sample.*column.second).empty(); });
+    if (any) columns.push_back(column);
+  }
+  Table table{{}, std::vector<Column>(columns.size(), Column::kText), {}, {}};
+  for (const auto& [heading, text] : columns) table.header.emplace_back(heading);
   for (const SampleAnswer& sample : samples) {
-    table.rows.push_back({sample.question, sample.answer, sample.expected, sample.expert_label, sample.routed_label});
+    table.rows.emplace_back();
+    for (const auto& [heading, text] : columns) table.rows.back().push_back(sample.*text);
   }
   return "<div class=\"card\">" + html_table(table) + "</div>\n";
 }

@@ -14,11 +14,11 @@ constexpr const char* kRemedy = "remove the file; it only fills a table of the r
 void write_samples(const fs::path& run_folder, const std::vector<SampleAnswer>& samples) {
   OrderedJson out = OrderedJson::array();
   for (const SampleAnswer& sample : samples) {
-    out.push_back({{"question", sample.question},
-                   {"answer", sample.answer},
-                   {"expected", sample.expected},
-                   {"expert_label", sample.expert_label},
-                   {"routed_label", sample.routed_label}});
+    OrderedJson row = {{"question", sample.question}, {"answer", sample.answer}};
+    for (const auto& [key, text] : {std::pair{"expected", &sample.expected}, {"expert_label", &sample.expert_label}, {"routed_label", &sample.routed_label}}) {
+      if (!text->empty()) row[key] = *text;
+    }
+    out.push_back(std::move(row));
   }
   write_file_atomic(run_folder / kFileName, dump_json(out) + "\n");
 }

@@ -7,7 +7,7 @@
 
 namespace sluice::monitor {
 
-// `expected`, `expert_label` (the question's own) and `routed_label` (read back from the router) may be empty.
+// `expected`, `expert_label` (the question's own) and `routed_label` (read back from the router) may be empty: then it is left out.
 struct SampleAnswer {
   std::string question, answer, expected, expert_label, routed_label;
 };

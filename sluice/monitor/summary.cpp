@@ -34,11 +34,15 @@ Summary summarize(std::span<const StepMetrics> steps) {
   Summary summary;
   std::optional<Losses> validation;
   bool best_is_validated = false;
-  double best_loss = 0;
+  double best_loss = 0, dropped = 0, may_drop = 0;  // tokens
   for (const StepMetrics& step : steps) {
     summary.tokens += step.tokens;
     summary.target_tokens += step.target_tokens;
     summary.seconds += step.seconds;
+    if (step.dropped_share) {
+      dropped += *step.dropped_share * static_cast<double>(step.tokens);
+      may_drop += static_cast<double>(step.tokens);
+    }
     if (step.validation) validation = step.validation;
     const double loss = step.validation ? step.validation->loss : step.train.loss;
     const bool first_validated = step.validation && !best_is_validated;
@@ -49,6 +53,7 @@ Summary summarize(std::span<const StepMetrics> steps) {
       summary.best = LossesAtStep{step.step, step.train, step.validation};
     }
   }
+  if (may_drop > 0) summary.dropped_share = dropped / may_drop;
   if (!steps.empty()) {
     summary.steps = steps.back().step;
     summary.final = LossesAtStep{steps.back().step, steps.back().train, validation};
@@ -62,6 +67,7 @@ void write_summary(const fs::path& run_folder, const Summary& summary) {
                      {"tokens", summary.tokens},
                      {"target_tokens", summary.target_tokens},
                      {"seconds", summary.seconds}};
+  if (summary.dropped_share) out["dropped_share"] = *summary.dropped_share;
   if (summary.final) out["final"] = to_json(*summary.final);
   if (summary.best) out["best"] = to_json(*summary.best);
   out.update(to_json(summary.evaluation));
@@ -84,6 +90,7 @@ std::optional<Summary> read_summary(const fs::path& run_folder) {
   summary.tokens = fields.integer("tokens");
   summary.target_tokens = fields.integer("target_tokens");
   summary.seconds = fields.number("seconds");
+  if (fields.has("dropped_share")) summary.dropped_share = fields.number("dropped_share");
   summary.final = losses_at_step(fields, "final", where);
   summary.best = losses_at_step(fields, "best", where);
   summary.evaluation = evaluation_from_json(value, where);

@@ -19,6 +19,7 @@ struct LossesAtStep {
 struct Summary {
   std::int64_t steps = 0, tokens = 0, target_tokens = 0;
   double seconds = 0;                 // spent in steps; loading, validation and saving left out
+  std::optional<double> dropped_share;  // of the token slots of all steps; absent where routing was dropless
   std::optional<LossesAtStep> final;  // the last step
   std::optional<LossesAtStep> best;   // the step of the lowest validation loss, or training loss where none was measured
   Evaluation evaluation;              // on held-out data, by the caller

@@ -6,6 +6,10 @@
 
 namespace sluice::optim {
 
+std::int64_t decay_steps(const ScheduleShape& shape) {
+  return std::max<std::int64_t>(1, std::llround(static_cast<double>(shape.total_steps) * shape.decay_fraction));
+}
+
 double learning_rate(const ScheduleShape& shape, std::int64_t step) {
   if (step <= shape.warmup_steps) return shape.peak * static_cast<double>(step) / static_cast<double>(shape.warmup_steps);
   const auto done = static_cast<double>(step - 1 - shape.warmup_steps);
@@ -17,7 +21,7 @@ double learning_rate(const ScheduleShape& shape, std::int64_t step) {
     case Schedule::kCosine: return shape.floor + range * 0.5 * (1 + std::cos(std::numbers::pi * progress));
     case Schedule::kWsd: break;
   }
-  const auto total = static_cast<double>(shape.total_steps), decay = std::max(1.0, std::round(total * shape.decay_fraction));
+  const auto total = static_cast<double>(shape.total_steps), decay = static_cast<double>(decay_steps(shape));
   const double into_decay = static_cast<double>(step - 1) - (total - decay);
   return into_decay <= 0 ? shape.peak : shape.floor + range * std::max(0.0, 1 - into_decay / decay);
 }

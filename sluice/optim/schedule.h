@@ -16,6 +16,9 @@ struct ScheduleShape {
   double decay_fraction = 0.1;  // wsd (warm-up, stable, decay; arXiv:2404.06395): the share of steps that decays, linearly
 };
 
+// The last steps of a wsd run, in which the rate falls; at least one.
+std::int64_t decay_steps(const ScheduleShape& shape);
+
 // The rate of step `step`, from 1. Warm-up rises linearly and reaches the peak at step `warmup_steps`: no step has rate 0, unlike in
 // HF and Megatron, whose first step changes nothing. After it the rate falls from the peak towards the floor, which the step after the
 // last would have.

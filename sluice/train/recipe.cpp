@@ -56,6 +56,7 @@ std::shared_ptr<models::ModelConfig> from_scratch(const ModelSection& section, c
 // A loaded model brings its sizes; a recipe (a base, say) may repeat them, but not contradict them.
 std::shared_ptr<models::ModelConfig> from_folder(const ModelSection& section, const std::vector<config::Setting>& sizes, Violations& violations) {
   std::shared_ptr<models::ModelConfig> config;
+  if (!fs::exists(section.load)) return nullptr;  // which find_recipe_paths has said
   try {
     config = checkpoint::open_model_folder(section.load).config;
   } catch (const Error& error) {
@@ -78,14 +79,15 @@ std::int64_t Recipe::gradient_steps_of(const TrainSection& train) {
   return train.global_batch_size ? *train.global_batch_size / std::max<std::int64_t>(1, train.micro_batch_size) : 1;
 }
 
-ResolvedRecipe resolve(std::vector<config::Setting> settings) {
+ResolvedRecipe resolve(std::vector<config::Setting> settings, const ModelFinder& find_model) {
+  ResolvedRecipe resolved;
+  Violations violations;
   config::resolve_aliases(settings, aliases());
+  find_recipe_paths(settings, find_model, violations, resolved.notes);
   const auto first_size = std::stable_partition(settings.begin(), settings.end(), [](const auto& setting) { return !is_size(setting); });
   const std::vector<config::Setting> sizes(first_size, settings.end());
   settings.erase(first_size, settings.end());
 
-  ResolvedRecipe resolved;
-  Violations violations;
   config::apply(resolved.recipe, settings, violations);
   const ModelSection& model = resolved.recipe.model;
   resolved.model_config = model.load.empty() ? from_scratch(model, sizes, violations) : from_folder(model, sizes, violations);

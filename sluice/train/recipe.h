@@ -12,6 +12,7 @@
 #include "sluice/models/model.h"
 #include "sluice/optim/adamw.h"
 #include "sluice/parallel/apply.h"
+#include "sluice/train/recipe_paths.h"
 
 namespace sluice::train {
 
@@ -133,12 +134,12 @@ struct Recipe {
 struct ResolvedRecipe {
   Recipe recipe;
   std::shared_ptr<models::ModelConfig> model_config;
-  std::vector<std::string> notes;  // settings of the recipe that have no effect
+  std::vector<std::string> notes;  // settings of the recipe that have no effect, paths found beside the recipe
 };
 
-// Applies `settings` (a recipe's, then the command line's), resolves aliases, loads the model's config, and checks every rule. All
-// violations are reported together.
-ResolvedRecipe resolve(std::vector<config::Setting> settings);
+// Applies `settings` (a recipe's, then the command line's), resolves aliases, finds the files that they name, loads the model's config,
+// and checks every rule. All violations are reported together.
+ResolvedRecipe resolve(std::vector<config::Setting> settings, const ModelFinder& find_model = {});
 
 // The recipe as YAML that resolves to itself, sizes of a model from scratch included: a run's config.yaml.
 std::string to_yaml(const ResolvedRecipe& resolved);

@@ -1,5 +1,6 @@
 // Every rule across settings, in one table: what must hold, and what to do where it does not.
 #include <functional>
+#include <set>
 
 #include "sluice/config/fields.h"
 #include "sluice/train/recipe.h"
@@ -34,7 +35,7 @@ struct Check {
 };
 
 // Far above any use, and low enough that no count of rows, tokens or bytes overflows.
-constexpr std::int64_t kMostSteps = 1'000'000'000'000, kMostEpochs = 1'000'000, kMostRowsAtOnce = 1 << 20;
+constexpr std::int64_t kMostSteps = 1'000'000'000'000, kMostEpochs = 1'000'000, kMostKept = 1'000'000, kMostRowsAtOnce = 1 << 20;
 
 void length_of_training(const Check& check) {
   const TrainSection& train = check.recipe.train;
@@ -84,6 +85,7 @@ void optimizer(const Check& check) {
 void intervals(const Check& check) {
   check.at_least("checkpoint.save_interval", check.recipe.checkpoint.save_interval, 0);
   check.at_least("checkpoint.keep", check.recipe.checkpoint.keep, 0);
+  check.at_most("checkpoint.keep", check.recipe.checkpoint.keep, kMostKept);
   check.at_least("log.interval", check.recipe.log.interval, 1);
   check.at_least("train.validation_interval", check.recipe.train.validation_interval, 0);
   check.at_least("train.seed", check.recipe.train.seed, 0);
@@ -141,6 +143,9 @@ void supervision(const Check& check) {
   if (!(s.temperature > 0)) check.violations.add("routing_supervision.temperature = " + format(s.temperature) + " is not above 0", "use 0.5 to 2");
   if (!(s.smoothing > 0 && s.smoothing < 1)) {
     check.violations.add("routing_supervision.smoothing = " + format(s.smoothing) + " is not between 0 and 1", "use 0.1; at 0 the loss would be infinite");
+  }
+  if (std::set<std::int64_t>(s.layers.begin(), s.layers.end()).size() < s.layers.size()) {
+    check.violations.add("routing_supervision.layers = " + format(s.layers) + " names a layer twice", "name each layer once");
   }
   if (!check.model) return;
   const models::MoeShape moe = check.model->moe();

@@ -11,91 +11,28 @@
 #include "sluice/base/error.h"
 #include "sluice/base/interrupt.h"
 #include "sluice/checkpoint/model_io.h"
-#include "sluice/config/fields.h"
+#include "sluice/checkpoint/step_folder.h"
 #include "sluice/eval/evaluate.h"
 #include "sluice/monitor/display.h"
 #include "sluice/monitor/event_file.h"
 #include "sluice/monitor/report.h"
 #include "sluice/monitor/run_info.h"
 #include "sluice/monitor/summary.h"
-#include "sluice/train/samples.h"
-#include "sluice/train/session.h"
-#include "sluice/train/state.h"
 #include "sluice/base/version.h"
+#include "sluice/train/samples.h"
+#include "sluice/train/start.h"
 
 namespace sluice::train {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr double kGib = 1024.0 * 1024 * 1024;
-
-std::string gib(double bytes) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2f GiB", bytes / kGib);
-  return text;
-}
-
-// Masters, gradients and two moments in float32, and the bf16 copies that compute; of a partly frozen model at least the copies.
-double training_bytes(const ResolvedRecipe& resolved) {
-  const bool float32 = resolved.recipe.train.precision == nn::Precision::kFloat32;
-  const double each = resolved.recipe.train.freeze.empty() ? (float32 ? 16 : 18) : (float32 ? 4 : 2);
-  return static_cast<double>(resolved.model_config->cost(1).parameters) * each;
-}
-
-double machine_bytes() { return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE)); }
-
-void require_memory(const ResolvedRecipe& resolved) {
-  if (training_bytes(resolved) <= machine_bytes()) return;
-  throw Error("the model's weights, gradients and optimizer take " + gib(training_bytes(resolved)) + ", and this machine has " + gib(machine_bytes()),
-              "use a smaller model, freeze most of it (train.freeze), or a larger machine");
-}
-
-bool has_run(const fs::path& folder) { return fs::exists(folder / "metrics.jsonl") || fs::exists(folder / "run.json"); }
-
-// The step folder to go on from; nothing = start afresh.
-std::optional<fs::path> find_resume(const RunOptions& options, const fs::path& output, Log& log) {
-  if (options.resume.empty()) return std::nullopt;
-  const fs::path given = options.resume == "latest" ? output : fs::path(options.resume);
-  if (options.resume != "latest" && !fs::is_directory(given)) {
-    throw Error("--resume " + options.resume + ": there is no such folder", "give a run folder, one of its checkpoints/step-*, or `latest`");
-  }
-  if (checkpoint::step_of(given.filename().string())) return given;
-  const auto latest = checkpoint::find_latest(given);
-  if (latest) {
-    if (!latest->note.empty()) log.note(latest->note);
-    return latest->path;
-  }
-  if (options.resume != "latest") throw Error("--resume " + options.resume + ": that folder holds no checkpoint", "give a run folder that has checkpoints, or a step folder");
-  log.note("--resume latest: " + output.string() + " has no checkpoint yet, starting from the beginning");
-  return std::nullopt;
-}
-
-enum class Folder { kFresh, kReplaces };
-
-// Whether an earlier run in `output` is in the way; Error where it must stay. Nothing is touched yet.
-Folder look_at_folder(const fs::path& output, const Recipe& recipe, const RunOptions& options) {
-  if (!has_run(output)) return Folder::kFresh;
-  const auto info = monitor::read_run_info(output);
-  if (info && info->state == monitor::RunState::kRunning && info->pid != getpid() && monitor::alive(*info) == monitor::Alive::kYes) {
-    throw Error(output.string() + " holds a run that is still going on (process " + std::to_string(info->pid) + ")", "wait for it, stop it, or give another --output-dir");
-  }
-  if (!options.resume.empty()) return Folder::kFresh;
-  if (options.existing == Existing::kRefuse) {
-    throw Error(output.string() + " already holds a run", "go on with it: --resume latest; replace it: --overwrite; or give another --output-dir");
-  }
-  const fs::path load = fs::weakly_canonical(recipe.model.load), inside = load.lexically_relative(fs::weakly_canonical(output));
-  if (!recipe.model.load.empty() && !inside.empty() && *inside.begin() != "..") {
-    throw Error("--overwrite would remove " + recipe.model.load + ", which model.load starts from", "give another --output-dir, or copy that model elsewhere first");
-  }
-  return Folder::kReplaces;
-}
-
 void clear_folder(const fs::path& output) {
-  for (const char* name : {"metrics.jsonl", "run.json", "summary.json", "report.html", "log.txt", "config.yaml", "samples.json", "checkpoints", "hf"}) fs::remove_all(output / name);
+  for (const char* name : {"checkpoints", "hf", "summary.json", "report.html", "log.txt", "config.yaml", "samples.json"}) fs::remove_all(output / name);
   for (const auto& entry : fs::directory_iterator(output)) {
     if (entry.path().filename().string().starts_with("events.out.tfevents.")) fs::remove(entry.path());
   }
+  for (const char* name : {"metrics.jsonl", "run.json"}) fs::remove(output / name);  // last: after a kill in between there is still a run to overwrite
 }
 
 void make_folder(const fs::path& output) {
@@ -104,34 +41,29 @@ void make_folder(const fs::path& output) {
   if (failure) throw Error("cannot make the run folder " + output.string() + ": " + failure.message(), "give another --output-dir");
 }
 
-void show_differences(const ResolvedRecipe& resolved, const fs::path& output, Log& log) {
-  if (!fs::exists(output / "config.yaml")) return;
-  Recipe before;
-  Violations ignored;  // settings of an older version may be unknown now; they are only shown
-  auto settings = config::load_recipe(output / "config.yaml", {});
-  std::erase_if(settings, [](const auto& s) { return s.key.starts_with("model.") && s.key != "model.load" && s.key != "model.tokenizer" && s.key != "model.architecture"; });
-  config::apply(before, settings, ignored);
-  for (const std::string& line : config::differences(before, resolved.recipe)) log.note("changed since the run was started: " + line);
-}
-
 // The run as it goes: what one object holds so that a step, a save and an end can share it.
 class Run {
  public:
-  Run(const ResolvedRecipe& resolved, const RunOptions& options, Log& log)
-      : recipe_(resolved.recipe), output_(resolved.recipe.output_dir), log_(log), resumed_from_(find_resume(options, output_, log)) {
-    require_memory(resolved);
-    const Folder folder = look_at_folder(output_, recipe_, options);
-    if (folder == Folder::kFresh) open_folder();
-    if (resumed_from_) show_differences(resolved, output_, log_);
+  Run(const ResolvedRecipe& resolved, Start start, Log& log)
+      : recipe_(resolved.recipe), output_(resolved.recipe.output_dir), log_(log), resumed_from_(start.resume_from) {
+    if (start.folder == Folder::kFresh) open_folder();
+    for (const std::string& warning : start.warnings) log_.warning(warning);
+    if (resumed_from_) {
+      for (const std::string& line : changed_settings(*resumed_from_, resolved)) log_.note("changed since the run was started: " + line);
+    }
     for (const std::string& note : resolved.notes) log_.note(note);
-    session_ = std::make_unique<Session>(resolved, log_);
-    if (folder == Folder::kReplaces) {  // only now that data and model are known to be good
+    for (const std::string& note : start.notes) log_.note(note);
+    session_ = std::make_unique<Session>(resolved, std::move(start.data), log_);
+    if (start.folder == Folder::kReplaces) {  // only now that data and model are known to be good
       clear_folder(output_);
       open_folder();
     }
     progress_.seed = recipe_.train.seed;
     progress_.data_fingerprint = session_->data.sets.train->counts().fingerprint;
-    if (resumed_from_) resume();
+    if (resumed_from_) {
+      progress_ = load_state(*resumed_from_, *session_->store, *session_->optimizer);
+      log_.info("resumed from " + resumed_from_->string() + " at step " + std::to_string(progress_.step));
+    }
     if (!already_done()) write_file_atomic(output_ / "config.yaml", to_yaml(resolved));
   }
 
@@ -163,7 +95,7 @@ class Run {
     } catch (const Interrupted&) {
       throw;
     } catch (const std::exception& error) {
-      end(monitor::RunState::kFailed, std::string(error.what()).substr(0, std::string(error.what()).find('\n')));
+      fail(error);
       throw;
     }
   }
@@ -174,23 +106,16 @@ class Run {
     log_.open_file(output_ / "log.txt");
   }
 
-  void resume() {
-    const Progress saved = load_state(*resumed_from_, *session_->store, *session_->optimizer);
-    if (saved.data_fingerprint != progress_.data_fingerprint) {
-      throw Error("the rows of " + recipe_.data.path + " are not those that " + resumed_from_->string() + " was trained on",
-                  "resume with the same data, or start a new run from the weights: model.load=" + resumed_from_->string());
-    }
-    if (saved.seed != progress_.seed) {
-      throw Error("train.seed = " + std::to_string(progress_.seed) + ", but " + resumed_from_->string() + " was trained with " + std::to_string(saved.seed),
-                  "resume with train.seed=" + std::to_string(saved.seed));
-    }
-    if (saved.data_position != saved.step * recipe_.global_batch_size()) {
-      throw Error("global_batch_size = " + std::to_string(recipe_.global_batch_size()) + ", but " + resumed_from_->string() + " consumed " + std::to_string(saved.data_position) +
-                      " rows in " + std::to_string(saved.step) + " steps",
-                  "resume with the batch size that the run was started with");
-    }
-    progress_ = saved;
-    log_.info("resumed from " + resumed_from_->string() + " at step " + std::to_string(saved.step));
+  // The checkpoint gone on from becomes the newest one: what a step back undid is not to be resumed by a later `--resume latest`, nor to
+  // stay the best.
+  void point_to_start() {
+    std::error_code elsewhere;
+    if (!resumed_from_ || !fs::equivalent(fs::absolute(*resumed_from_).parent_path(), checkpoint::checkpoints_folder(output_), elsewhere)) return;
+    checkpoint::write_pointer(output_, checkpoint::kLatest, progress_.step);
+    const auto best = checkpoint::read_pointer(output_, checkpoint::kBest);
+    if (!best || *best <= progress_.step) return;
+    if (progress_.best_step > 0) checkpoint::write_pointer(output_, checkpoint::kBest, progress_.best_step);
+    else fs::remove(checkpoint::checkpoints_folder(output_) / checkpoint::kBest);
   }
 
   void start() {
@@ -203,8 +128,11 @@ class Run {
     if (session_->target) info.categories.assign(data::kCategoryNames.begin(), data::kCategoryNames.end());
     info.version = kVersion;
     monitor::write_run_info(output_, info);
+    point_to_start();
     metrics_ = std::make_unique<monitor::MetricsWriter>(output_);
-    metrics_->truncate_after(progress_.step);
+    if (const std::int64_t broken = metrics_->truncate_after(progress_.step); broken > 0) {
+      log_.warning(std::to_string(broken) + " unreadable lines of " + (output_ / "metrics.jsonl").string() + " are dropped; the steps that they told of stay without figures");
+    }
     if (recipe_.log.tensorboard) events_ = std::make_unique<monitor::EventFile>(output_, progress_.step + 1);
     display_ = std::make_unique<monitor::Display>(std::cerr, STDERR_FILENO, log_,
                                                   monitor::DisplayOptions{output_.string(), session_->data.total_steps, recipe_.log.interval});
@@ -229,6 +157,9 @@ class Run {
     current_.target_tokens = result.target_tokens;
     current_.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     current_.tokens_per_second = static_cast<double>(result.tokens) / current_.seconds;
+    if (result.expert_counts.defined() && recipe_.moe.expert_capacity_factor > 0) {
+      current_.dropped_share = 1 - result.expert_counts.sum(at::kDouble).item<double>() / result.chosen;
+    }
     if (result.expert_counts.defined() && logs_now()) current_.expert_load = shares(result.expert_counts);
   }
 
@@ -242,12 +173,22 @@ class Run {
     return out;
   }
 
+  // Keeps the weights as they are and, since those may be ruined already, the checkpoint before them: nothing is pruned here.
   [[noreturn]] void stop_on_nan(std::int64_t number, const StepResult& result) {
-    const std::string what = std::isfinite(result.losses.loss) ? "gradient norm" : "loss";
-    if (progress_.step > 0 && saved_step_ != progress_.step) save();
-    throw Error("the " + what + " of step " + std::to_string(number) + " is not a finite number; the weights before it are " +
-                    (progress_.step > 0 ? "saved in " + (checkpoint::checkpoints_folder(output_) / checkpoint::step_name(progress_.step)).string() : "the ones that the run started with"),
-                "lower optimizer.lr or optimizer.clip_grad, lengthen the warm-up, or look at the rows of that step; then --resume latest");
+    const std::string what = std::isfinite(result.losses.loss) ? "gradient norm" : "loss", step = "step " + std::to_string(number);
+    if (progress_.step == 0) {
+      throw Error("the " + what + " of " + step + " is not a finite number, with the weights that the run started with", "look at the weights, and at the rows of that step");
+    }
+    if (saved_step_ != progress_.step) write_checkpoint();
+    std::string former;
+    for (const auto& folder : checkpoint::list_steps(output_)) {
+      if (!folder.fault && folder.step < progress_.step) former = folder.path.string();
+    }
+    const std::string kept = (checkpoint::checkpoints_folder(output_) / checkpoint::step_name(progress_.step)).string();
+    throw Error("the " + what + " of " + step + " is not a finite number; the weights that gave it are kept in " + kept +
+                    (former.empty() ? "" : ", and in case these are ruined already, the checkpoint before them in " + former),
+                "lower optimizer.lr or optimizer.clip_grad, lengthen the warm-up, or look at the rows of that step; then go on with --resume latest" +
+                    (former.empty() ? "" : ", or from before: --resume " + former));
   }
 
   bool logs_now() const { return progress_.step % recipe_.log.interval == 0 || progress_.step == 1 || already_done(); }
@@ -275,7 +216,7 @@ class Run {
     constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
     current_.validation = monitor::Losses{loss, loss, kNotMeasured, kNotMeasured, kNotMeasured};
     display_->set_status("");
-    if (progress_.best_validation_loss && loss >= *progress_.best_validation_loss) return;
+    if (!std::isfinite(loss) || (progress_.best_validation_loss && loss >= *progress_.best_validation_loss)) return;
     progress_.best_validation_loss = loss;
     progress_.best_step = progress_.step;
     is_best_ = true;
@@ -290,13 +231,17 @@ class Run {
 
   void save() {
     if (saved_step_ == progress_.step) return;
+    write_checkpoint();
+    const auto best = checkpoint::read_pointer(output_, checkpoint::kBest);
+    if (recipe_.checkpoint.keep > 0) checkpoint::prune(output_, static_cast<int>(recipe_.checkpoint.keep), best ? std::set<std::int64_t>{*best} : std::set<std::int64_t>{});
+  }
+
+  void write_checkpoint() {
     display_->set_status("saving " + checkpoint::step_name(progress_.step));
     save_state(output_, progress_, *session_->store, *session_->optimizer, [&](const fs::path& folder) { session_->write_companions(folder); });
     saved_step_ = progress_.step;
-    if (is_best_) checkpoint::write_pointer(output_, "best", progress_.step);
+    if (is_best_) checkpoint::write_pointer(output_, checkpoint::kBest, progress_.step);
     is_best_ = false;
-    const auto best = checkpoint::read_pointer(output_, "best");
-    if (recipe_.checkpoint.keep > 0) checkpoint::prune(output_, static_cast<int>(recipe_.checkpoint.keep), best ? std::set<std::int64_t>{*best} : std::set<std::int64_t>{});
     log_.file_only("saved " + checkpoint::step_name(progress_.step));
     display_->set_status("");
   }
@@ -314,6 +259,13 @@ class Run {
     info->state = state;
     info->detail = detail;
     monitor::write_run_info(output_, *info);
+  }
+
+  void fail(const std::exception& error) {
+    try {
+      end(monitor::RunState::kFailed, std::string(error.what()).substr(0, std::string(error.what()).find('\n')));
+    } catch (const Error&) {  // a full disk, say: what failed first is what gets reported
+    }
   }
 
   void finish() {
@@ -349,25 +301,6 @@ class Run {
 
 }  // namespace
 
-void run(const ResolvedRecipe& resolved, const RunOptions& options, Log& log) { Run(resolved, options, log).train(); }
-
-std::vector<std::string> dry_run(const ResolvedRecipe& resolved, Log&) {
-  const Recipe& recipe = resolved.recipe;
-  const SessionData data = open_data(resolved);
-  const models::Cost cost = resolved.model_config->cost(data.sets.train->counts().longest_row);
-  std::vector<std::string> out{
-      "model: " + recipe.model.architecture + ", " + std::to_string(cost.parameters) + " parameters (" + std::to_string(cost.active_parameters) + " active per token)",
-      "data: " + data::describe(data.sets.train->counts()),
-      "steps: " + std::to_string(data.total_steps) + " of " + std::to_string(recipe.global_batch_size()) + " rows (" + std::to_string(recipe.accumulation_steps()) + " micro-batches of " +
-          std::to_string(recipe.train.micro_batch_size) + ")",
-      "memory for weights, gradients and optimizer: " + gib(training_bytes(resolved)) + ", activations beside it; this machine has " + gib(machine_bytes()) +
-          (training_bytes(resolved) > machine_bytes() ? ": too little" : ""),
-      "checkpoint: " + gib(static_cast<double>(cost.parameters) * 12) + " each, " + gib(static_cast<double>(free_disk_bytes(recipe.output_dir))) + " free in " + recipe.output_dir,
-  };
-  if (!recipe.model.load.empty()) out.push_back("weights: " + recipe.model.load + ", all files readable");
-  for (const std::string& note : resolved.notes) out.push_back("note: " + note);
-  out.push_back("nothing was started (--dry-run)");
-  return out;
-}
+void run(const ResolvedRecipe& resolved, const RunOptions& options, Log& log) { Run(resolved, check_start(resolved, options), log).train(); }
 
 }  // namespace sluice::train

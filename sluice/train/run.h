@@ -18,8 +18,7 @@ struct RunOptions {
 // the loss is no number any more.
 void run(const ResolvedRecipe& resolved, const RunOptions& options, Log& log);
 
-// Everything that can be checked without training: the data row by row, the tokenizer, the checkpoint's tensors, the disk. Says what
-// would run, in lines for a person.
-std::vector<std::string> dry_run(const ResolvedRecipe& resolved, Log& log);
+// Every check of a real start (start.h), then what would run, in lines for a person. Starts and writes nothing. Error, as run() would give.
+std::vector<std::string> dry_run(const ResolvedRecipe& resolved, const RunOptions& options);
 
 }  // namespace sluice::train

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "sluice/data/formats.h"
+#include "sluice/eval/evaluate.h"
 #include "sluice/generate/generate.h"
 #include "sluice/monitor/samples.h"
 
@@ -31,17 +32,22 @@ void write_sample_answers(const Session& session, const fs::path& run_folder) {
   generate::GenerateOptions options;
   options.max_tokens = recipe.data.max_target_length;
   options.stop_ids = {data::end_token(tokenizer)};
+  eval::EvaluateOptions reading;
+  reading.expert_capacity_factor = recipe.moe.expert_capacity_factor;
+  const auto supervision = session.routing_file();
+  if (supervision) reading.supervision = &*supervision;
+  const auto name = [](std::int32_t label) { return label >= 0 ? std::string(data::kCategoryNames[static_cast<std::size_t>(label)]) : ""; };
   std::vector<monitor::SampleAnswer> samples;
   for (const std::int64_t row : pick(held_out)) {
     const data::Sample sample = held_out.at(row);
     const data::RawRow raw = held_out.raw(row);
     const data::QaRow question = data::parse_qa_row(raw.line, raw.where, data::LabelPolicy::kOptional);
     const std::vector<std::int32_t> prompt(sample.ids.begin(), sample.ids.begin() + sample.prompt_length);
-    std::vector<std::int32_t> answer = generate::generate({*session.model, *session.resolved.model_config}, {prompt}, options)[0];
+    const generate::Runnable runnable{*session.model, *session.resolved.model_config};
+    std::vector<std::int32_t> answer = generate::generate(runnable, {prompt}, options)[0];
     if (!answer.empty() && answer.back() == options.stop_ids[0]) answer.pop_back();
-    const auto label = static_cast<std::size_t>(std::max(0, sample.expert_label));
-    samples.push_back({question.question, tokenizer.decode(answer, text::DecodeSpecial::kSkip), question.answers[0],
-                       sample.expert_label >= 0 ? std::string(data::kCategoryNames[label]) : "", ""});
+    samples.push_back({question.question, tokenizer.decode(answer, text::DecodeSpecial::kSkip), question.answers[0], name(sample.expert_label),
+                       supervision ? name(eval::read_back_label(runnable, sample, reading)) : ""});
   }
   monitor::write_samples(run_folder, samples);
 }

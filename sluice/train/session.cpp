@@ -4,34 +4,22 @@
 #include "sluice/checkpoint/model_io.h"
 #include "sluice/config/fields.h"
 #include "sluice/eval/routing_file.h"
+#include "sluice/train/parameters.h"
 
 namespace sluice::train {
 namespace {
 
-// Shell-style: * stands for any run of characters.
-bool matches(std::string_view pattern, std::string_view name) {
-  if (pattern.empty()) return name.empty();
-  if (pattern[0] == '*') return matches(pattern.substr(1), name) || (!name.empty() && matches(pattern, name.substr(1)));
-  return !name.empty() && pattern[0] == name[0] && matches(pattern.substr(1), name.substr(1));
-}
-
-std::function<bool(const std::string&)> frozen_by(const Recipe& recipe, const std::vector<models::TensorSpec>& table) {
-  std::vector<std::string> patterns = recipe.train.freeze;
-  for (const std::string& pattern : patterns) {
-    const bool any = std::any_of(table.begin(), table.end(), [&](const auto& spec) { return matches(pattern, spec.parameter.name); });
-    if (!any) throw Error("train.freeze has '" + pattern + "', which no parameter matches", "use names such as " + table[1].parameter.name + ", with * as a wildcard");
-  }
-  if (recipe.moe.freeze_router) patterns.push_back("*.router.*");
-  return [patterns](const std::string& name) {
-    return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) { return matches(pattern, name); });
-  };
-}
-
 StepConfig step_config(const ResolvedRecipe& resolved) {
   const Recipe& recipe = resolved.recipe;
-  const double coefficient = recipe.moe.router_aux_loss_coef.value_or(resolved.model_config->moe().router_aux_loss_coef);
+  const models::MoeShape moe = resolved.model_config->moe();
+  const double coefficient = recipe.moe.router_aux_loss_coef.value_or(moe.router_aux_loss_coef);
+  std::vector<std::string> expert_biases = moe.expert_biases;
+  for (std::string& name : expert_biases) {
+    if (frozen_by(recipe)(name)) name.clear();
+  }
   return {{recipe.moe.aux_loss, recipe.moe.aux_loss_scope, coefficient, recipe.moe.z_loss_coef, recipe.routing_supervision},
-          recipe.memory.recompute, recipe.moe.expert_capacity_factor};
+          recipe.memory.recompute, recipe.moe.expert_capacity_factor, recipe.train.mtp_loss_scaling_factor,
+          recipe.moe.expert_bias_update_rate, std::move(expert_biases)};
 }
 
 void log_aux_loss(const StepConfig& step, const models::MoeShape& moe, Log& log) {
@@ -74,7 +62,7 @@ SessionData open_data(const ResolvedRecipe& resolved) {
   return data;
 }
 
-Session::Session(const ResolvedRecipe& r, Log& log) : resolved(r), data(open_data(r)) {
+Session::Session(const ResolvedRecipe& r, SessionData opened, Log& log) : resolved(r), data(std::move(opened)) {
   const Recipe& recipe = resolved.recipe;
   const models::ModelConfig& config = *resolved.model_config;
   log.info("data: " + data::describe(data.sets.train->counts()));
@@ -85,11 +73,8 @@ Session::Session(const ResolvedRecipe& r, Log& log) : resolved(r), data(open_dat
   }
   const models::MoeShape moe = config.moe();
   table = config.tensor_table();
-  auto specs = models::parameter_specs(table);
-  const auto extra = RoutingTarget::parameters(recipe.routing_supervision, data::kNumCategories, moe.num_experts);
-  specs.insert(specs.end(), extra.begin(), extra.end());
-  store = std::make_unique<nn::ParameterStore>(specs);
-  store->allocate_for_training(recipe.train.precision, frozen_by(recipe, table));
+  store = std::make_unique<nn::ParameterStore>(parameters_of(resolved));
+  store->allocate_for_training(recipe.train.precision, frozen_by(recipe));
   const auto seed = static_cast<std::uint64_t>(recipe.train.seed);
   if (recipe.model.load.empty()) {
     store->initialise(seed, config.init_std());

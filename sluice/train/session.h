@@ -28,8 +28,8 @@ SessionData open_data(const ResolvedRecipe& resolved);
 // Members refer to each other: built in place, never moved.
 class Session {
  public:
-  // Opens the data, then builds and fills the model (from model.load, or at random from the seed).
-  Session(const ResolvedRecipe& resolved, Log& log);
+  // Builds and fills the model (from model.load, or at random from the seed) over `data`, which open_data gave.
+  Session(const ResolvedRecipe& resolved, SessionData data, Log& log);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 

@@ -40,23 +40,23 @@ void write(const fs::path& folder, const std::vector<Stored>& tensors) {
   checkpoint::write_shard(folder, 0, parts, [&](std::size_t i) { return std::span<const std::byte>(bytes(tensors[i].tensor)); });
 }
 
+// What a checkpoint and a run have in common is checked setting by setting before (resume.h); this is for one that was edited since.
 void read(const fs::path& path, const std::vector<Stored>& tensors) {
   checkpoint::ShardedFolder folder(path);
-  Violations violations;
+  const std::string remedy = "resume with the recipe that the run was started with: its config.yaml is in the run folder";
   std::size_t found = 0;
   for (const Stored& stored : tensors) {
     const auto* info = folder.find(stored.name);
     const auto shape = stored.tensor.sizes().vec();
-    const std::string remedy = "resume with the recipe that the run was started with: its config.yaml is in the run folder";
-    if (!info) violations.add("the checkpoint " + path.string() + " has no " + stored.name, remedy);
-    else if (info->shape != shape) violations.add(stored.name + " has shape " + checkpoint::shape_text(info->shape) + " in the checkpoint, and " + checkpoint::shape_text(shape) + " in this model", remedy);
-    found += info != nullptr;
+    if (!info) throw Error("the checkpoint " + path.string() + " has no " + stored.name, remedy);
+    if (info->shape != shape) {
+      throw Error(stored.name + " has shape " + checkpoint::shape_text(info->shape) + " in " + path.string() + ", and " + checkpoint::shape_text(shape) + " in this model", remedy);
+    }
+    ++found;
   }
-  if (found < folder.names().size() && violations.empty()) {
-    violations.add("the checkpoint " + path.string() + " has " + std::to_string(folder.names().size() - found) + " tensors that this run does not train",
-                   "resume with the recipe that the run was started with: its config.yaml is in the run folder");
+  if (found < folder.names().size()) {
+    throw Error("the checkpoint " + path.string() + " has " + std::to_string(folder.names().size() - found) + " tensors that this run does not train", remedy);
   }
-  violations.raise("the checkpoint does not fit the recipe");
   for (const Stored& stored : tensors) folder.read(stored.name, bytes(stored.tensor));
 }
 
@@ -89,14 +89,9 @@ fs::path save_state(const fs::path& run, const Progress& progress, nn::Parameter
   return writer.commit();
 }
 
-Progress load_state(const fs::path& step_folder, nn::ParameterStore& store, optim::AdamW& optimizer) {
+Progress read_progress(const fs::path& step_folder) {
   const fs::path path = step_folder / "trainer" / "state.json";
   if (!fs::exists(path)) throw Error(step_folder.string() + " has no trainer state", "resume from a folder that `sluice train` saved, or start from its weights: model.load=" + step_folder.string());
-  checkpoint::require_whole(step_folder, checkpoint::Verify::kSizes);
-  const at::NoGradGuard no_grad;
-  read(step_folder, weights_of(store));
-  read(step_folder / "trainer", moments_of(store, optimizer));
-  store.refresh_compute_copies();
   const Json state = parse_json(read_file(path), path.string());
   try {
     Progress progress;
@@ -104,13 +99,24 @@ Progress load_state(const fs::path& step_folder, nn::ParameterStore& store, opti
     progress.data_position = state.at("data_position").get<std::int64_t>();
     progress.seed = state.at("seed").get<std::int64_t>();
     progress.data_fingerprint = state.at("data_fingerprint").get<std::uint32_t>();
-    optimizer.set_steps_done(state.at("optimizer_steps").get<std::int64_t>());
+    progress.optimizer_steps = state.at("optimizer_steps").get<std::int64_t>();
     if (!state.at("best_validation_loss").is_null()) progress.best_validation_loss = state.at("best_validation_loss").get<double>();
     progress.best_step = state.at("best_step").get<std::int64_t>();
     return progress;
   } catch (const nlohmann::json::exception& e) {
     throw Error(path.string() + " is not a trainer state of this version: " + e.what(), "resume from another checkpoint");
   }
+}
+
+Progress load_state(const fs::path& step_folder, nn::ParameterStore& store, optim::AdamW& optimizer) {
+  const Progress progress = read_progress(step_folder);
+  checkpoint::require_whole(step_folder, checkpoint::Verify::kSizes);
+  const at::NoGradGuard no_grad;
+  read(step_folder, weights_of(store));
+  read(step_folder / "trainer", moments_of(store, optimizer));
+  store.refresh_compute_copies();
+  optimizer.set_steps_done(progress.optimizer_steps);
+  return progress;
 }
 
 }  // namespace sluice::train

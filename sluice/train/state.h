@@ -21,6 +21,7 @@ struct Progress {
   std::uint32_t data_fingerprint = 0;  // of the training rows: other data cannot go on at the same place
   std::optional<double> best_validation_loss;
   std::int64_t best_step = 0;
+  std::int64_t optimizer_steps = 0;  // as read; a save asks the optimizer
 };
 
 // Writes one step folder of `run`: parameters as native shards directly in it, moments and Progress in trainer/; then `extra` may add files
@@ -28,7 +29,10 @@ struct Progress {
 fs::path save_state(const fs::path& run, const Progress& progress, nn::ParameterStore& store, const optim::AdamW& optimizer,
                     const std::function<void(const fs::path& folder)>& extra);
 
-// Fills the store's masters and computing copies and the optimizer's moments from a step folder. Error that lists what does not fit.
+// Where the run of a step folder stands. Error when the folder has no trainer state.
+Progress read_progress(const fs::path& step_folder);
+
+// Fills the store's masters and computing copies and the optimizer's moments from a step folder. Error that names what does not fit.
 Progress load_state(const fs::path& step_folder, nn::ParameterStore& store, optim::AdamW& optimizer);
 
 }  // namespace sluice::train

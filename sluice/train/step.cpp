@@ -54,6 +54,7 @@ StepResult Step::gradients(const std::vector<data::Batch>& micro_batches) {
       const at::Tensor chosen = loss::chosen_counts(routers, batch.real);
       chosen_counts_ = chosen_counts_.defined() ? chosen_counts_ + chosen : chosen;
     }
+    for (const nn::RouterRecord& router : pass.routers) result.chosen += batch.real_tokens * static_cast<double>(router.chosen.size(1));
     const at::Tensor counts = loss::served_counts(pass.routers, batch.real);
     result.expert_counts = result.expert_counts.defined() ? result.expert_counts + counts : counts;
   }
@@ -76,9 +77,11 @@ void Step::update(double lr, double grad_norm) {
   optimizer_.step(lr, grad_norm);
   if (!chosen_counts_.defined()) return;
   const at::NoGradGuard no_grad;
-  for (std::size_t i = 0; i < config_.expert_biases.size(); ++i) {
-    const at::Tensor counts = chosen_counts_[static_cast<std::int64_t>(i)];
-    store_.at(config_.expert_biases[i]).value.add_(at::sign(counts.mean() - counts), config_.expert_bias_update_rate);
+  for (std::int64_t i = 0; i < chosen_counts_.size(0); ++i) {  // a predictor that is not trained routes nothing
+    const std::string& bias = config_.expert_biases[static_cast<std::size_t>(i)];
+    if (bias.empty()) continue;
+    const at::Tensor counts = chosen_counts_[i];
+    store_.at(bias).value.add_(at::sign(counts.mean() - counts), config_.expert_bias_update_rate);
   }
 }
 

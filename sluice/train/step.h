@@ -21,7 +21,7 @@ struct StepConfig {
   // DeepSeek-V3's balance without a loss (arXiv:2412.19437, section 2.1.2): after each step a correction bias moves by `rate` towards
   // experts that got less than the mean.
   double expert_bias_update_rate = 0;
-  std::vector<std::string> expert_biases;  // one a mixture layer
+  std::vector<std::string> expert_biases;  // one a mixture, a predictor's last; an empty name stays as it is
 };
 
 // What a step found before its update.
@@ -30,6 +30,7 @@ struct StepResult {
   double grad_norm = 0;
   std::int64_t tokens = 0, target_tokens = 0;
   at::Tensor expert_counts;  // [layers, experts], float32: served assignments of real tokens; undefined for a dense model
+  double chosen = 0;         // assignments of real tokens in all layers before any is dropped
   bool finite() const;
 };
 

@@ -145,6 +145,54 @@ def test_a_step_folder_has_its_shards_in_it_and_the_trainer_below(run):
     assert any(name.startswith("trainer/shard-") for name in names)
 
 
+def test_sample_answers_have_the_label_that_the_router_reads(run):
+    samples = json.loads((run / "samples.json").read_text())
+    assert samples and all(sample["routed_label"] in CATEGORIES for sample in samples)
+    assert "label read from the router" in (run / "report.html").read_text()
+    # The same reading as the evaluation's: over the samples' own rows the share read right is its accuracy.
+    rows = {row["question"]: row for row in map(json.loads, VALIDATION.read_text().splitlines())}
+    (run.parent / "samples.jsonl").write_text("".join(json.dumps(rows[sample["question"]]) + "\n" for sample in samples))
+    found = json.loads(sluice("eval", "--model", run, "--data", run.parent / "samples.jsonl", "--dtype", "fp32", "--json").stdout)
+    assert found["routing"]["accuracy"] == pytest.approx(sum(sample["routed_label"] == sample["expert_label"] for sample in samples) / len(samples))
+
+
+def test_without_supervision_samples_have_no_label_read_from_the_router(tmp_path):
+    train(tmp_path / "run", {"data.validation_path": VALIDATION, "data.validation_samples": 8})
+    samples = json.loads((tmp_path / "run" / "samples.json").read_text())
+    assert samples and all("routed_label" not in sample for sample in samples)
+    assert "label read from the router" not in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_what_a_capacity_factor_drops_is_told_everywhere(run, tmp_path):
+    assert all("dropped_share" not in row for row in metrics(run)), "nothing is dropped without a capacity"
+    tight = tmp_path / "tight"
+    train(tight, {"moe.expert_capacity_factor": 0.5, "train.precision": "bf16"})
+    rows = metrics(tight)
+    for row in rows:
+        validator("metrics.schema.json").validate(row)
+        # At half of an even share an expert turns away at least half of what it would get, and no more than it was asked for; its place
+        # is rounded up to a whole token.
+        assert 0.4 < row["dropped_share"] < 0.9
+    summary = strict((tight / "summary.json").read_text())
+    validator("summary.schema.json").validate(summary)
+    assert summary["dropped_share"] == pytest.approx(sum(row["dropped_share"] * row["tokens"] for row in rows) / summary["tokens"])
+    assert "dropped" in (tight / "log.txt").read_text() and "Dropped token slots" in (tight / "report.html").read_text()
+    assert "dropped" in sluice("monitor", tight, "--once").stdout
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    events = accumulators.EventAccumulator(str(tight), size_guidance={"scalars": 0})
+    events.Reload()
+    assert [point.value for point in events.Scalars("moe/dropped_share")] == pytest.approx([row["dropped_share"] for row in rows], rel=1e-6)
+
+
+def test_the_best_checkpoint_is_a_model_by_its_pointer(run):
+    best = run / "checkpoints" / "best"
+    asked = ["--prompt", "Question: Who?\nAnswer:", "--max-tokens", 4, "--json"]
+    named = run / "checkpoints" / best.read_text().strip()
+    assert sluice("generate", "--model", best, *asked).stdout == sluice("generate", "--model", named, *asked).stdout
+    done = sluice("generate", "--model", run / "config.yaml", *asked, status=2)
+    assert "checkpoints/best" in done.stderr
+
+
 def test_config_yaml_repeats_the_run_bit_for_bit(run, tmp_path):
     sluice("train", "--config", run / "config.yaml", "--output-dir", tmp_path / "again")
     assert [(row["loss"], row["grad_norm"]) for row in metrics(tmp_path / "again")] == [(row["loss"], row["grad_norm"]) for row in metrics(run)]

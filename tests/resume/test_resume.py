@@ -236,20 +236,69 @@ def other_rows(tmp_path):
     ("fewer rows", ["data.max_samples=100"], "not those that"),
     ("another seed", ["train.seed=5"], "train.seed = 5"),
     ("another batch size", ["train.micro_batch_size=3"], "global_batch_size = 3"),
-    ("another width", ["model.hidden_size=32"], "shape"),
-    ("more layers", ["model.num_hidden_layers=3"], "layers.2"),
-    ("fewer layers", ["model.num_hidden_layers=1"], "does not train"),
-    ("more experts", ["model.num_local_experts=8"], "shape"),
-    ("a learned target beside", ["routing_supervision.weight=0.1", "routing_supervision.target=learned"], "routing_supervision."),
-    ("frozen parameters", ["moe.freeze_router=true"], "does not train"),
+    ("another width", ["model.hidden_size=32"], "model.hidden_size = 32"),
+    ("more layers", ["model.num_hidden_layers=3"], "resume with model.num_hidden_layers=2"),
+    ("fewer layers", ["model.num_hidden_layers=1"], "model.num_hidden_layers = 1"),
+    ("more experts", ["model.num_local_experts=8"], "resume with model.num_local_experts=4"),
+    ("a learned target beside", ["routing_supervision.weight=0.1", "routing_supervision.target=learned"], "routing_supervision.target = learned"),
+    ("frozen parameters", ["moe.freeze_router=true"], "moe.freeze_router = true"),
+    ("frozen names", ["train.freeze=[embedding.*]"], "resume with train.freeze=[] moe.freeze_router=false"),
 ])
 def test_a_resume_that_does_not_fit_is_refused_and_harms_nothing(finished, tmp_path, name, changed, message):
     changed = [word.replace("{tmp}", str(tmp_path)).replace("{other}", str(other_rows(tmp_path))) for word in changed]
     before = files_under(finished)
     done = train(finished, {**QUICK, "train.train_iters": 12}, "--resume", "latest", *changed, status=2)
     assert done.stderr.count("error:") == 1 and "fix:" in done.stderr and message in done.stderr, done.stderr
+    assert len(done.stderr.splitlines()) <= 8, done.stderr
     after = files_under(finished)
     assert {key: value for key, value in after.items() if key != "log.txt"} == {key: value for key, value in before.items() if key != "log.txt"}
+
+
+def test_settings_that_do_not_fit_are_named_together_each_with_what_it_was(finished):
+    changed = ["model.hidden_size=32", "model.vocab_size=3000", "train.seed=5", "train.micro_batch_size=3", "moe.freeze_router=true", "data.max_samples=100"]
+    done = train(finished, {**QUICK, "train.train_iters": 12}, "--resume", "latest", *changed, status=2)
+    for was in ("model.hidden_size=16", "model.vocab_size=2048", "train.seed=1234", "moe.freeze_router=false", "trained with 2", "are not those"):
+        assert was in done.stderr, was
+    assert done.stderr.count("fix:") == 7, "six settings and the heading"
+    assert "shape" not in done.stderr
+
+
+def test_sizes_that_change_no_tensor_are_noted(finished):
+    done = train(finished, {**QUICK, "train.train_iters": 7}, "--resume", "latest", "model.rope_theta=5000")
+    assert "model.rope_theta: 1e+06 -> 5000" in done.stderr
+
+
+def test_a_step_back_is_not_undone_by_a_later_resume(finished):
+    """Killed right after it went back: `latest` and `best` still named what the step back undid."""
+    settings = {**QUICK, "train.train_iters": 100_000, "checkpoint.save_interval": 0}
+    process = start_until(finished, 6, settings, "--resume", finished / "checkpoints" / "step-00000002")
+    while len(metrics(finished)) > 5 and metrics(finished)[-1]["step"] == 6:
+        time.sleep(0.003)
+    assert stop(process, signal.SIGKILL) == -signal.SIGKILL
+    done = train(finished, {**QUICK, "train.train_iters": 8}, "--resume", "latest")
+    assert "at step 2" in done.stderr
+    assert [row["step"] for row in metrics(finished)] == list(range(1, 9))
+
+
+@pytest.mark.parametrize("tail", ["{\"step\": 7, \"loss\"\n", "\0" * 300 + "\n", "{\"step\": 7, \"lo", "not JSON\n[]\n"])
+def test_a_metrics_line_that_a_crash_broke_does_not_block_a_resume(finished, tail):
+    with (finished / "metrics.jsonl").open("a") as file:
+        file.write(tail)
+    train(finished, {**QUICK, "train.train_iters": 8}, "--resume", "latest")
+    assert [row["step"] for row in metrics(finished)] == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_a_broken_run_json_does_not_block_a_resume(finished):
+    (finished / "run.json").write_text("")
+    done = train(finished, {**QUICK, "train.train_iters": 8}, "--resume", "latest")
+    assert "run.json" in done.stderr
+    assert json.loads((finished / "run.json").read_text())["state"] == "finished"
+
+
+@pytest.mark.parametrize("name", ["latest", "checkpoints/step-00000004/", "checkpoints", "checkpoints/latest"])
+def test_a_resume_takes_every_name_of_a_checkpoint(finished, name):
+    done = train(finished, {**QUICK, "train.train_iters": 8}, "--resume", name if name == "latest" else f"{finished}/{name}")
+    assert f"at step {4 if '4' in name else 6}" in done.stderr
 
 
 @pytest.mark.parametrize("spoil", ["cut", "bit"])
@@ -258,10 +307,8 @@ def test_a_damaged_newest_checkpoint_is_never_trained_on(finished, finished_once
     whole = shard.read_bytes()
     shard.write_bytes(whole[:-100] if spoil == "cut" else whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:])
     longer = {**QUICK, "train.train_iters": 8}
-    if spoil == "bit":  # sizes are right: only the checksum tells
-        done = train(finished, longer, "--resume", "latest", status=2)
-        assert "checksum" in done.stderr and "fix:" in done.stderr
-        return
+    done = train(finished, longer, "--resume", shard.parent, status=2)
+    assert ("checksum" in done.stderr) == (spoil == "bit") and "fix:" in done.stderr, "a step folder that is asked for by name is not replaced by another"
     done = train(finished, longer, "--resume", "latest")
-    assert "step-00000006" in done.stderr and "resumed from" in done.stderr and "at step 4" in done.stderr, "says which one is damaged, goes on from the one before"
+    assert "warning:" in done.stderr and "step-00000006" in done.stderr and "resumed from" in done.stderr and "at step 4" in done.stderr, "says which one is damaged, goes on from the one before"
     assert figures(finished)[:6] == figures(finished_once)

@@ -87,6 +87,19 @@ TEST(Recipe, ABaseComesFirstAndACircleIsRefused) {
   fs::remove_all(folder);
 }
 
+TEST(Recipe, AnOverrideListMayBeginWithAStar) {
+  const auto items = [](const std::string& text) {
+    const Value value = parse_override("key=" + text).value;
+    return value.is_list ? value.items : std::vector<std::string>{"(no list)"};
+  };
+  EXPECT_EQ(items("[*]"), (std::vector<std::string>{"*"}));
+  EXPECT_EQ(items("[*.router.*, embedding.* ,*.norm.weight]"), (std::vector<std::string>{"*.router.*", "embedding.*", "*.norm.weight"}));
+  EXPECT_EQ(items("[a, b]"), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(items("[\"*\"]"), (std::vector<std::string>{"*"}));
+  EXPECT_EQ(items("[]"), (std::vector<std::string>{}));
+  for (const char* text : {"[*", "*]", "*", "[*,,a]", "[*,]", "[[*]]"}) EXPECT_EQ(items(text), (std::vector<std::string>{"(no list)"})) << text;
+}
+
 TEST(Recipe, AnExactAliasWinsOverItsSections) {
   std::vector<Setting> settings{parse_override("training.lr=1"), parse_override("training.seed=2")};
   resolve_aliases(settings, {{"training.*", "train.*"}, {"training.lr", "optimizer.lr"}});

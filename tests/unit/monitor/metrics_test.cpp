@@ -88,6 +88,26 @@ TEST(Metrics, ResumeDropsLinesPastTheCheckpointAndGoesOn) {
   EXPECT_TRUE(reader.poll().empty());
 }
 
+TEST(Metrics, ResumeDropsTheLinesThatACrashBrokeAndCountsThem) {
+  const TemporaryFolder run;
+  for (std::int64_t step = 1; step <= 3; ++step) MetricsWriter(run.path()).write(made_up_step(step, 10));
+  append(run.path() / "metrics.jsonl", "{\"step\": 4, \"loss\"\n" + std::string(100, '\0') + "\n{\"step\": 5}\n{\"st");
+  MetricsWriter writer(run.path());
+  EXPECT_EQ(writer.truncate_after(3), 3);
+  EXPECT_EQ(writer.truncate_after(3), 0);
+  writer.write(made_up_step(4, 10));
+  MetricsReader reader(run.path());
+  ASSERT_EQ(reader.poll().size(), 4u);
+  EXPECT_EQ(reader.poll().back().step, 4);
+}
+
+TEST(Metrics, ADroppedShareStandsThereOnlyWhereThereIsACapacity) {
+  StepMetrics metrics = made_up_step(1, 10);
+  EXPECT_FALSE(to_json(metrics).contains("dropped_share"));
+  metrics.dropped_share = 0.125;
+  EXPECT_EQ(step_metrics_from_json(Json(to_json(metrics)), "line").dropped_share, 0.125);
+}
+
 TEST(Metrics, NamesFileLineAndKeyOfABadLine) {
   const TemporaryFolder run;
   append(run.path() / "metrics.jsonl", dump_json(to_json(made_up_step(1, 3))) + "\n{\"step\": \"two\"}\n");

@@ -136,6 +136,18 @@ TEST(Comparison, NamesTheSettingsThatDifferAndTheBestRun) {
   EXPECT_TRUE(contains(html, "weight=0.1 <b>"));  // the legend
 }
 
+TEST(Comparison, MarksTheRunsThatFailedThoseWithoutAFolderToo) {
+  const TemporaryFolder sweep;
+  fs::create_directories(sweep.path() / "lr=1");
+  write_made_up_run(sweep.path() / "lr=1", 50);
+  write_comparison(sweep.path(), {{"lr=2", "the <loss> is not a finite number"}});
+  const std::string html = read_file(sweep.path() / "comparison.html");
+  EXPECT_TRUE(contains(html, "lr=2"));
+  EXPECT_TRUE(contains(html, "failed"));
+  EXPECT_TRUE(contains(html, "the &lt;loss&gt; is not a finite number"));
+  EXPECT_TRUE(contains(html, "2 runs compared"));
+}
+
 // Not a check by itself: leaves a run and a sweep of two in the folder that SLUICE_TEST_RUN names, for tests/cli/test_monitor_files.py.
 TEST(MadeUpRun, IsWrittenForThePythonReaders) {
   const char* const folder = std::getenv("SLUICE_TEST_RUN");

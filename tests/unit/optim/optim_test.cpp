@@ -19,6 +19,8 @@ TEST(Schedule, WarmsUpToThePeakAndFallsToTheFloor) {
   const ScheduleShape wsd{Schedule::kWsd, 1.0, 0.0, 0, 100, 0.2};
   EXPECT_DOUBLE_EQ(learning_rate(wsd, 80), 1.0);
   EXPECT_NEAR(learning_rate(wsd, 91), 0.5, 1e-12);
+  EXPECT_EQ(decay_steps(wsd), 20);
+  EXPECT_EQ(decay_steps({Schedule::kWsd, 1.0, 0.0, 0, 3, 0.1}), 1);
   EXPECT_DOUBLE_EQ(learning_rate({Schedule::kConstant, 0.3, 0.0, 0, 5}, 5), 0.3);
 }
 
