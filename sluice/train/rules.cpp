@@ -132,7 +132,9 @@ void mixture(const Check& check) {
   check.at_least("moe.z_loss_coef", r.moe.z_loss_coef, 0.0);
   check.at_least("moe.expert_capacity_factor", r.moe.expert_capacity_factor, 0.0);
   if (r.moe.router_aux_loss_coef) check.at_least("moe.router_aux_loss_coef", *r.moe.router_aux_loss_coef, 0.0);
-  if (r.moe.expert_bias_update_rate != 0) {
+  check.at_least("train.mtp_loss_scaling_factor", r.train.mtp_loss_scaling_factor, 0.0);
+  check.at_least("moe.expert_bias_update_rate", r.moe.expert_bias_update_rate, 0.0);
+  if (r.moe.expert_bias_update_rate != 0 && check.model && check.model->moe().expert_biases.empty()) {
     check.violations.add("moe.expert_bias_update_rate = " + format(r.moe.expert_bias_update_rate) + ", but this architecture has no routing bias", "set it to 0");
   }
 }
@@ -183,6 +185,7 @@ const std::vector<Idle>& idle_settings() {
       {"data.max_target_length", not_questions, "only format qa has answers"},
       {"data.seq_length", [](const Recipe& r, const ModelConfig*) { return r.data.format == data::Format::kTokenIds; }, "rows of format token_ids are used whole"},
       {"moe.aux_loss_scope", [](const Recipe& r, const ModelConfig*) { return r.moe.aux_loss == loss::AuxLoss::kPerSequence && r.moe.aux_loss_scope == loss::AuxScope::kGlobalBatch; }, "per_sequence does not depend on it"},
+      {"moe.expert_bias_update_rate", [](const Recipe& r, const ModelConfig*) { return r.moe.freeze_router; }, "moe.freeze_router keeps routers as they are"},
       {"moe.", [](const Recipe&, const ModelConfig* model) { return model && model->moe().num_experts == 0; }, "the model is dense"},
   };
   return all;

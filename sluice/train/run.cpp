@@ -13,6 +13,7 @@
 #include "sluice/checkpoint/model_io.h"
 #include "sluice/checkpoint/step_folder.h"
 #include "sluice/eval/evaluate.h"
+#include "sluice/models/export_note.h"
 #include "sluice/monitor/display.h"
 #include "sluice/monitor/event_file.h"
 #include "sluice/monitor/report.h"
@@ -279,6 +280,7 @@ class Run {
     if (recipe_.checkpoint.export_hf) {
       checkpoint::export_hf(output_ / "hf", *session_->resolved.model_config, session_->table, *session_->store, session_->export_dtype, std::nullopt);
       session_->write_companions(output_ / "hf");
+      if (const std::string note = models::export_note(*session_->resolved.model_config); !note.empty()) log_.note((output_ / "hf").string() + ": " + note);
     }
     end(monitor::RunState::kFinished, "");
     monitor::write_report(output_);
