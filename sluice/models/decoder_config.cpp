@@ -24,6 +24,7 @@ void check_heads(std::int64_t hidden_size, std::int64_t heads, std::int64_t kv_h
   if (width < 1 || width % 2 != 0) {
     violations.add("model.head_dim = " + std::to_string(width) + " is not an even size, and rotary embeddings need pairs", "use an even head_dim");
   }
+  check_parameter_count(4.0 * static_cast<double>(hidden_size) * static_cast<double>(heads) * static_cast<double>(width), violations);  // a layer's attention
   if (heads % kv_heads != 0) {
     violations.add("model.num_key_value_heads = " + std::to_string(kv_heads) + " does not divide num_attention_heads = " + std::to_string(heads), "use a divisor");
   }

@@ -34,11 +34,8 @@ const std::vector<config::Alias>& aliases() {
       // Megatron's names of sizes.
       {"model.num_layers", "model.num_hidden_layers"},
       {"model.ffn_hidden_size", "model.intermediate_size"},
-      {"model.moe_ffn_hidden_size", "model.intermediate_size"},
       {"model.num_query_groups", "model.num_key_value_heads"},
       {"model.kv_channels", "model.head_dim"},
-      {"model.num_moe_experts", "model.num_local_experts"},
-      {"model.num_experts", "model.num_local_experts"},
       {"model.moe_router_topk", "model.num_experts_per_tok"},
       {"model.norm_epsilon", "model.rms_norm_eps"},
       {"model.rotary_base", "model.rope_theta"},
@@ -50,6 +47,18 @@ const std::vector<config::Alias>& aliases() {
       {"moe.capacity_factor", "moe.expert_capacity_factor"},
       {"model.pretrained_checkpoint", "model.load"},
       {"routing_supervision.loss_weight", "routing_supervision.weight"},
+  };
+  return all;
+}
+
+const std::vector<SizeAlias>& size_aliases() {
+  static const std::vector<std::string> experts{"model.num_local_experts", "model.num_experts", "model.n_routed_experts"};
+  static const std::vector<SizeAlias> all{
+      {"model.num_moe_experts", experts},
+      {"model.num_local_experts", experts},
+      {"model.num_experts", experts},
+      {"model.n_routed_experts", experts},
+      {"model.moe_ffn_hidden_size", {"model.moe_intermediate_size", "model.intermediate_size"}},
   };
   return all;
 }

@@ -27,11 +27,16 @@ std::vector<std::string> lines(const std::string& text) {
 // The settings that name a size of this model. Of the others the nearest is any setting of the section: `model.tokeniser` is no size.
 std::vector<config::Setting> known_sizes(const std::vector<config::Setting>& settings, const models::ModelConfig& config, Violations& violations) {
   std::vector<std::string> sizes, all = config::keys(ModelSection{}, "model");
-  for (const std::string& line : lines(config.to_yaml())) sizes.push_back("model." + line.substr(0, line.find(':')));
+  for (const auto& [key, value] : config.settings()) sizes.push_back(key);
   all.insert(all.end(), sizes.begin(), sizes.end());
+  const auto is_known = [&](const std::string& key) { return std::ranges::find(sizes, key) != sizes.end(); };
   std::vector<config::Setting> known;
-  for (const config::Setting& setting : settings) {
-    if (std::find(sizes.begin(), sizes.end(), setting.key) != sizes.end()) known.push_back(setting);
+  for (config::Setting setting : settings) {
+    const auto alias = std::ranges::find(size_aliases(), setting.key, &SizeAlias::from);
+    if (!is_known(setting.key) && alias != size_aliases().end()) {
+      if (const auto to = std::ranges::find_if(alias->to, is_known); to != alias->to.end()) setting.key = *to;
+    }
+    if (is_known(setting.key)) known.push_back(setting);
     else violations.add(setting.where + ": unknown setting '" + setting.key + "'", "did you mean '" + nearest(setting.key, all) + "'?");
   }
   return known;
@@ -63,11 +68,13 @@ std::shared_ptr<models::ModelConfig> from_folder(const ModelSection& section, co
     violations.add(error);
     return nullptr;
   }
-  const std::vector<std::string> loaded = lines(config->to_yaml());
+  const auto loaded = config->settings();
   config->apply(known_sizes(sizes, *config, violations), violations);
-  const std::vector<std::string> asked = lines(config->to_yaml());
+  const auto asked = config->settings();
   for (std::size_t i = 0; i < loaded.size(); ++i) {
-    if (loaded[i] != asked[i]) violations.add("model." + asked[i] + " contradicts " + section.load + ", which has " + loaded[i], "leave the sizes of a loaded model out of the recipe");
+    if (loaded[i] == asked[i]) continue;
+    violations.add(asked[i].first + " = " + asked[i].second + " contradicts " + section.load + ", which has " + loaded[i].second,
+                   "leave the sizes of a loaded model out of the recipe");
   }
   return config;
 }

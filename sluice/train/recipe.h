@@ -150,6 +150,13 @@ std::string describe_settings();
 // Other spellings of settings: those of Megatron, Megatron-Bridge, Primus and the supervised-routing script.
 const std::vector<config::Alias>& aliases();
 
+// A size that families name differently: `from` stands for the first of `to` that the architecture has.
+struct SizeAlias {
+  std::string from;
+  std::vector<std::string> to;
+};
+const std::vector<SizeAlias>& size_aliases();
+
 // A command-line flag that sets one setting. `name` without dashes; '_' and '-' are the same in it.
 struct Flag {
   std::string name, key;

@@ -48,6 +48,9 @@ void Qwen3NextConfig::check(Violations& violations) const {
                                   {"linear_conv_kernel_dim", linear_conv_kernel_dim}, {"full_attention_interval", full_attention_interval}}, violations);
   if (!check_decoder(violations) || !check_feed_forward(num_hidden_layers, hidden_size, violations) || !sizes) return;
   check_layers(violations);
+  const double heads = 2.0 * (static_cast<double>(linear_num_key_heads) * static_cast<double>(linear_key_head_dim) +
+                              static_cast<double>(linear_num_value_heads) * static_cast<double>(linear_value_head_dim));
+  check_parameter_count(static_cast<double>(num_hidden_layers) * static_cast<double>(hidden_size) * heads, violations);
   if (linear_num_value_heads % linear_num_key_heads != 0) {
     violations.add("model.linear_num_value_heads = " + std::to_string(linear_num_value_heads) + " is not a multiple of linear_num_key_heads = " +
                        std::to_string(linear_num_key_heads), "use a multiple");
@@ -79,7 +82,7 @@ Cost Qwen3NextConfig::cost(std::int64_t seq) const {
   const std::int64_t width = (attention + num_nextn_predict_layers) * num_attention_heads * head_size();
   Cost cost = cost_of(tensor_table(), moe(), {width, width, 2 * attention * kv_heads() * head_size()}, seq);
   // Three products of a value head's state with a vector, each a multiplication and an addition an element.
-  cost.forward_flops_per_token += 6.0 * static_cast<double>((num_hidden_layers - attention) * linear_num_value_heads * linear_key_head_dim * linear_value_head_dim);
+  cost.forward_flops_per_token += 6.0 * static_cast<double>((num_hidden_layers - attention) * linear_num_value_heads * linear_key_head_dim) * static_cast<double>(linear_value_head_dim);
   return cost;
 }
 

@@ -1,9 +1,11 @@
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include "sluice/base/error.h"
 #include "sluice/models/olmoe/config.h"
 #include "sluice/models/qwen3_next/config.h"
 #include "sluice/models/qwen_moe/config.h"
+#include "sluice/models/registry.h"
 
 namespace sluice::models {
 namespace {
@@ -42,7 +44,7 @@ TEST(QwenMoe, Qwen3MoeHasItsPublishedSizes) {
   config.head_dim = 128;
   config.num_hidden_layers = 48;
   EXPECT_EQ(config.cost(1).parameters, 30'532'122'624);        // Qwen3-30B-A3B
-  EXPECT_EQ(config.cost(1).active_parameters, 3'345'000'448);  // "3.3B activated"
+  EXPECT_EQ(config.cost(1).active_parameters, 3'353'032'704);  // "3.3B activated": 8 of 128 experts
   config.num_hidden_layers = 94;
   config.hidden_size = 4096;
   config.num_attention_heads = 64;
@@ -110,6 +112,9 @@ TEST(QwenMoe, ImpossibleSizesAreViolationsThatNameTheSetting) {
   config.shared_expert_intermediate_size = 0;
   EXPECT_NE(complaints(config).find("model.shared_expert_intermediate_size"), std::string::npos);
   config = {};
+  config.head_dim = std::int64_t{1} << 60;
+  EXPECT_NE(complaints(config).find("sizes ask for"), std::string::npos);
+  config = {};
   config.num_experts_per_tok = 61;
   EXPECT_NE(complaints(config).find("model.num_experts_per_tok"), std::string::npos);
 }
@@ -146,6 +151,9 @@ TEST(Qwen3Next, ImpossibleSizesAreViolationsThatNameTheSetting) {
   config.partial_rotary_factor = 0.005;
   EXPECT_NE(complaints(config).find("model.partial_rotary_factor"), std::string::npos);
   config = {};
+  config.linear_num_value_heads = config.linear_value_head_dim = 1 << 24;
+  EXPECT_NE(complaints(config).find("sizes ask for"), std::string::npos);
+  config = {};
   config.num_nextn_predict_layers = 2;
   EXPECT_NE(complaints(config).find("model.num_nextn_predict_layers"), std::string::npos);
   config = {};
@@ -160,6 +168,53 @@ TEST(Qwen3Next, TheCheckpointDecidesOnMultiTokenPrediction) {
     EXPECT_EQ(config.num_nextn_predict_layers, 1);
     config.fit_to_checkpoint([](const std::string&) { return false; });
     EXPECT_EQ(config.num_nextn_predict_layers, 0);
+  }
+}
+
+// A tiny random model of one of the families: every mixture and attention in it is one of theirs.
+struct Built {
+  explicit Built(const std::string& name) : config(find_architecture(name, "test").make_config()) {
+    std::vector<std::pair<std::string, std::string>> sizes{{"vocab_size", "61"},        {"hidden_size", "16"},         {"num_hidden_layers", "4"},
+                                                           {"num_attention_heads", "4"}, {"num_key_value_heads", "2"}, {"intermediate_size", "12"},
+                                                           {"num_experts", "5"},         {"num_experts_per_tok", "2"}, {"max_position_embeddings", "32"}};
+    if (name != "olmoe") sizes.emplace_back("moe_intermediate_size", "6");
+    if (name == "qwen3_next") {
+      sizes.insert(sizes.end(), {{"head_dim", "8"}, {"linear_num_key_heads", "2"}, {"linear_num_value_heads", "4"}, {"linear_key_head_dim", "6"}, {"linear_value_head_dim", "5"}});
+    }
+    Violations violations;
+    for (const auto& [key, value] : sizes) config->apply({{"model." + key, {.items = {value}}, "test"}}, violations);
+    config->check(violations);
+    violations.raise("test");
+    store = std::make_unique<nn::ParameterStore>(parameter_specs(config->tensor_table()));
+    store->allocate_for_training(nn::Precision::kFloat32, [](const std::string&) { return false; });
+    store->initialise(9, 0.2);
+    model = config->build(*store);
+  }
+  at::Tensor hidden(const at::Tensor& ids, nn::KvCache* cache) const {
+    const nn::ForwardContext context{{ids.size(0), ids.size(1), {}, {}}, nn::local_seams(), nn::Mode::kInference, 0, cache};
+    at::Tensor hidden = model->embed(ids.reshape(-1), context);
+    for (const auto& block : model->blocks()) hidden = block->forward(hidden, context).hidden;
+    if (cache) cache->length += ids.size(1);
+    return model->final_norm(hidden).view({ids.size(0), ids.size(1), -1});
+  }
+  std::unique_ptr<ModelConfig> config;
+  std::unique_ptr<nn::ParameterStore> store;
+  std::unique_ptr<Model> model;
+};
+
+TEST(QwenMoe, TokenByTokenEqualsTheWholePassInAllFourFamilies) {
+  const at::NoGradGuard no_grad;
+  for (const std::string name : {"qwen2_moe", "qwen3_moe", "olmoe", "qwen3_next"}) {
+    const Built built(name);
+    at::manual_seed(10);
+    const at::Tensor ids = at::randint(61, {2, 19}, at::kLong), whole = built.hidden(ids, nullptr);
+    nn::KvCache cache = built.model->make_cache(2, 19);
+    std::int64_t at = 0;
+    for (const std::int64_t piece : {5, 1, 1, 1, 7, 1, 2, 1}) {
+      const double gap = (built.hidden(ids.narrow(1, at, piece), &cache) - whole.narrow(1, at, piece)).abs().max().item<double>();
+      EXPECT_LT(gap, 5e-5) << name << ", tokens from " << at;  // float32 sums in another order, over values of about 1
+      at += piece;
+    }
   }
 }
 
