@@ -28,6 +28,7 @@ bool touches_word(std::string_view text, std::size_t begin, std::size_t end) {
 
 void TokenFinder::add(const AddedToken& token) {
   index_.set(token.content, static_cast<std::int32_t>(tokens_.size()));
+  begins_token_[static_cast<unsigned char>(token.content.front())] = true;
   tokens_.push_back(token);
 }
 
@@ -48,7 +49,8 @@ std::vector<TokenFinder::Part> TokenFinder::find(std::string_view text) const {
   };
   for (std::size_t at = 0; !tokens_.empty() && at < text.size();) {
     std::size_t match_end = 0;
-    const std::int32_t index = match_at(text, at, match_end);
+    const bool possible = begins_token_[static_cast<unsigned char>(text[at])];
+    const std::int32_t index = possible ? match_at(text, at, match_end) : -1;
     if (index < 0) {
       ++at;
       continue;

@@ -1,5 +1,6 @@
 // The added tokens of a tokenizer.json: found in the text before anything else sees it.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -37,7 +38,8 @@ class TokenFinder {
   std::int32_t match_at(std::string_view text, std::size_t at, std::size_t& end) const;
 
   std::vector<AddedToken> tokens_;
-  ByteTrie index_;  // of tokens_ by content
+  ByteTrie index_;                           // of tokens_ by content
+  std::array<bool, 256> begins_token_ = {};  // by byte; most bytes of a text begin none
 };
 
 }  // namespace sluice::text
