@@ -16,7 +16,8 @@ const char* const kRemedy = "the checkpoint is damaged or not all of its files a
 
 DcpMetadata read_metadata(const fs::path& folder) {
   const fs::path path = folder / ".metadata";
-  if (!fs::is_regular_file(path))
+  std::error_code unreachable;
+  if (!fs::is_regular_file(path, unreachable))
     throw Error(folder.string() + " has no .metadata file",
                 "give a folder that torch.distributed.checkpoint or Megatron's torch_dist wrote");
   const MappedFile file(path);

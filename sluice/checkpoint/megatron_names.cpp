@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "sluice/base/error.h"
+#include "sluice/checkpoint/strict_json.h"
 
 namespace sluice::checkpoint {
 namespace {
@@ -234,7 +235,27 @@ std::vector<const MegatronSlice*> slices_of(const MegatronMap& map, const Megatr
   return found;
 }
 
+bool is_weight(std::string_view name) {
+  const auto holds = [&](std::string_view part) { return name.find(part) != std::string_view::npos; };
+  const bool of_the_model = name.starts_with("decoder.") || name.starts_with("embedding.");
+  return of_the_model && !holds("_extra_state") && !holds("inv_freq") && !holds("tokens_per_expert") && !holds("ga_steps");
+}
+
 }  // namespace
+
+void check_nothing_left(const MegatronMap& map, const std::vector<std::string>& names, const std::string& where) {
+  constexpr std::size_t kMaxShown = 3;
+  std::size_t count = 0;
+  std::string shown;
+  for (const std::string& name : names) {
+    if (!is_weight(name) || map.megatron.contains(name)) continue;
+    if (++count <= kMaxShown) shown += (count > 1 ? ", " : "") + in_quotes(name);
+  }
+  if (count == 0) return;
+  throw Error(
+      where + " holds " + std::to_string(count) + " weights that this model does not have: " + shown + (count > kMaxShown ? ", ..." : ""),
+      "give the config.json that belongs to the weights");
+}
 
 std::vector<const MegatronSlice*> MegatronMap::of_hf(std::string_view name) const { return slices_of(*this, by_hf, name); }
 std::vector<const MegatronSlice*> MegatronMap::of_megatron(std::string_view name) const { return slices_of(*this, by_megatron, name); }

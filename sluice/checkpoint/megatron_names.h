@@ -60,6 +60,10 @@ struct MegatronMap {
   Index by_hf, by_megatron;  // name -> numbers of its slices
 };
 
+// Error that lists the decoder's weights among a checkpoint's `names` for which the map has no place: layers, experts or biases that its
+// config.json does not mention. Optimizer states, counters, TransformerEngine's states and the multi-token prediction (mtp.*) are let be.
+void check_nothing_left(const MegatronMap& map, const std::vector<std::string>& names, const std::string& where);
+
 // Error when layers are to be stacked that are not alike, or vocab_rows is less than the vocabulary.
 MegatronMap megatron_map(const MegatronSizes& sizes, const MegatronNaming& naming);
 

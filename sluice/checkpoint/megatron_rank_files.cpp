@@ -128,7 +128,8 @@ std::vector<MegatronRankPath> find_megatron_ranks(const fs::path& folder) {
     const auto numbers = rank_numbers(entry->path().filename().string());
     if (!numbers) continue;
     for (const char* name : {"model_optim_rng.pt", "model_rng.pt"}) {
-      if (!fs::exists(entry->path() / name)) continue;
+      std::error_code absent;
+      if (!fs::exists(entry->path() / name, absent)) continue;
       found.push_back({entry->path() / name, *numbers});
       break;
     }

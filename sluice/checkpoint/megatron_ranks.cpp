@@ -63,7 +63,8 @@ bool is_gate_and_up(std::string_view name, std::size_t dim) {
 
 fs::path latest_megatron_iteration(const fs::path& folder) {
   const fs::path tracker = folder / "latest_checkpointed_iteration.txt";
-  if (!fs::exists(tracker)) return folder;
+  std::error_code unreachable;
+  if (!fs::exists(tracker, unreachable)) return folder;
   std::string text = read_file(tracker);
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
   if (text == "release") return folder / text;
@@ -128,6 +129,7 @@ MegatronRanks::MegatronRanks(const fs::path& folder, const MegatronSizes& sizes)
   for (const auto& [name, group] : gathered) {
     if (!map_.megatron.contains(name)) others_.push_back(name);
   }
+  check_nothing_left(map_, others_, folder.string());
 }
 
 std::vector<std::string> MegatronRanks::names() const {

@@ -29,7 +29,7 @@ class MegatronRanks {
   };
 
   // Maps the files of `folder` (an iteration's). Error when there are none; when the files are not of the model that `sizes` describes: a
-  // tensor is missing or cut in no way that Megatron cuts; and as TorchArchive.
+  // tensor is missing, cut in no way that Megatron cuts, or too many; and as TorchArchive.
   MegatronRanks(const fs::path& folder, const MegatronSizes& sizes);
 
   const MegatronMap& map() const { return map_; }  // its Megatron tensors are those that names() has

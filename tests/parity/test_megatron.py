@@ -233,3 +233,12 @@ def test_files_of_every_rank_become_hugging_faces(golden: tuple[dict, Tensors, P
     save_ranks(folder, tensors, config["num_hidden_layers"], tp, pp, ep, chunks)
     run_unit_test("MegatronFolders.BecomeHuggingFaces", SLUICE_MEGATRON=folder)
     assert_same(load_file(folder / "hf.copied"), hf)
+
+
+@pytest.mark.parametrize("golden", ["mixtral"], indirect=True)
+def test_layers_that_the_config_does_not_mention_are_refused(golden: tuple[dict, Tensors, Path]) -> None:
+    config, hf, folder = golden
+    save_ranks(folder, megatron_tensors(config, hf), config["num_hidden_layers"], 1, 1, 1, 1)
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
+    with pytest.raises(AssertionError, match="weights that this model does not have.*decoder.layers.1."):
+        run_unit_test("MegatronFolders.BecomeHuggingFaces", SLUICE_MEGATRON=folder)

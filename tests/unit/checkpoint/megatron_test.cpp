@@ -137,6 +137,21 @@ TEST(MegatronNames, RefuseWhatTheyCannotName) {
   EXPECT_NE(message("intermediate_size", std::int64_t{1} << 40).find("below 2^28"), std::string::npos);
 }
 
+TEST(MegatronNames, LeaveNoWeightBehind) {
+  const MegatronMap map = megatron_map(megatron_sizes(tiny_mixtral(), "config.json"), {});
+  std::vector<std::string> names = {"decoder.layers.0.mlp.router.local_tokens_per_expert",
+                                    "decoder.layers.0.self_attention.linear_qkv._extra_state",
+                                    "optimizer.state.exp_avg.decoder.layers.9.mlp.router.weight", "mtp.layers.0.enorm.weight"};
+  for (const auto& [name, shape] : map.megatron) names.push_back(name);
+  EXPECT_NO_THROW(check_nothing_left(map, names, "DIR"));
+  names.push_back("decoder.layers.2.mlp.router.weight");
+  names.push_back("decoder.layers.1.self_attention.linear_qkv.bias");
+  EXPECT_NE(error_of([&] {
+              check_nothing_left(map, names, "DIR");
+            }).find("DIR holds 2 weights that this model does not have: \"decoder.layers.2.mlp.router.weight\", \"decoder.layers.1"),
+            std::string::npos);
+}
+
 TEST(MegatronRanks, FindTheLatestIteration) {
   const ScratchFolder folder;
   EXPECT_EQ(latest_megatron_iteration(folder.path()), folder.path());
@@ -212,6 +227,7 @@ TEST(MegatronFolders, BecomeHuggingFaces) {
   const DcpFolder dcp(path);
   const auto shape_of = [&](std::string_view name) { return dcp.find(name) ? &dcp.find(name)->shape : nullptr; };
   const MegatronMap map = megatron_map(sizes, detect_megatron_naming(sizes, shape_of, path.string()));
+  check_nothing_left(map, dcp.names(), path.string());
   for (const auto& [name, shape] : map.megatron) {
     ASSERT_NE(dcp.find(name), nullptr) << name;
     EXPECT_EQ(dcp.find(name)->shape, shape) << name;
