@@ -4,22 +4,23 @@
 
 #include "sluice/base/error.h"
 #include "sluice/base/json.h"
+#include "sluice/cli/chat.h"
 #include "sluice/cli/hub.h"
 #include "sluice/cli/model_flags.h"
-#include "sluice/generate/generate.h"
+#include "sluice/generate/answer.h"
 #include "sluice/generate/logits.h"
-#include "sluice/text/stream_decoder.h"
 
 namespace sluice::cli {
 namespace {
 
 struct GenerateFlags {
   ModelFlags model;
-  std::vector<std::string> prompts;
-  std::string prompts_file, tokens, tokenizer;
+  std::vector<std::string> prompts, stop_strings;
+  std::string prompts_file, tokens, tokenizer, system;
   generate::GenerateOptions options;
   bool json = false, ignore_eos = false, chat = false;
-  CLI::Option *top_k = nullptr, *top_p = nullptr;
+  CLI::Option *top_k = nullptr, *top_p = nullptr, *system_option = nullptr;
+  AnswerForm form() const { return json ? AnswerForm::kJson : AnswerForm::kText; }
 };
 
 void declare(CLI::App& app, GenerateFlags& flags) {
@@ -28,25 +29,41 @@ void declare(CLI::App& app, GenerateFlags& flags) {
   app.add_option("--prompts-file", flags.prompts_file, "Texts to continue, one a line; an empty line is an error");
   app.add_option("--tokens", flags.tokens, "JSON file [[ids], ...] to continue instead of texts; needs no tokenizer");
   app.add_option("--tokenizer", flags.tokenizer, "Folder or file of the tokenizer; default: the one in the model's folder");
-  app.add_option("--max-tokens,--max-new-tokens", flags.options.max_tokens, "Most new tokens of a prompt")->capture_default_str()->check(whole_number(1));
+  app.add_option("--max-tokens,--max-new-tokens", flags.options.max_tokens, "Most new tokens of a prompt")
+      ->capture_default_str()
+      ->check(whole_number(1));
   app.add_option("--temperature", flags.options.sampling.temperature,
                  "0: always the likeliest token; above: sample, the higher the more varied")
       ->capture_default_str();
-  flags.top_k = app.add_option("--top-k", flags.options.sampling.top_k, "Sample among the k likeliest tokens; 0: all")->check(whole_number(0));
+  flags.top_k =
+      app.add_option("--top-k", flags.options.sampling.top_k, "Sample among the k likeliest tokens; 0: all")->check(whole_number(0));
   flags.top_p =
       app.add_option("--top-p", flags.options.sampling.top_p, "Sample among the likeliest tokens that reach this probability; 1: all");
-  app.add_option("--seed", flags.options.seed, "Of the sampling; equal seeds give equal texts")->capture_default_str()->check(whole_number(0));
+  app.add_option("--seed", flags.options.seed, "Of the sampling; equal seeds give equal texts")
+      ->capture_default_str()
+      ->check(whole_number(0));
+  app.add_option("--repetition-penalty", flags.options.sampling.repetition_penalty,
+                 "Above 1: tokens that prompt or answer have already become less likely")
+      ->capture_default_str();
+  app.add_option("--stop", flags.stop_strings, "Text that ends an answer, and is not part of it; may be given several times")
+      ->allow_extra_args(false);
   app.add_flag("--ignore-eos", flags.ignore_eos, "Go on past the end-of-text token, to --max-tokens");
   app.add_flag("--json", flags.json, "Print {\"text\", \"ids\"} a line, of the new tokens alone, in the order of the prompts");
-  app.add_flag("--chat", flags.chat, "Not yet: apply the model's chat template to the prompt");
+  app.add_flag("--chat", flags.chat,
+               "A conversation by the model's chat template: each line of standard input is answered, or each --prompt by itself");
+  flags.system_option = app.add_option("--system", flags.system, "What the model is told before a conversation (with --chat)");
 }
 
 void check(const GenerateFlags& flags) {
-  if (flags.chat) throw Error("--chat is not supported yet", "write the prompt as the model's chat template would, and leave --chat out");
   const int sources = (flags.prompts.empty() ? 0 : 1) + (flags.prompts_file.empty() ? 0 : 1) + (flags.tokens.empty() ? 0 : 1);
-  if (sources != 1) {
+  if (sources > 1 || (sources == 0 && !flags.chat)) {
     throw Error(sources == 0 ? "there is nothing to continue" : "prompts are given in more than one way",
                 "give one of --prompt TEXT, --prompts-file FILE and --tokens FILE");
+  }
+  if (flags.chat && !flags.tokens.empty()) throw Error("--tokens has no effect with --chat, which needs text", "give --prompt TEXT");
+  if (!flags.chat) forbid(flags.system_option, "without --chat", "add --chat, or leave it out");
+  for (const std::string& stop : flags.stop_strings) {
+    if (stop.empty()) throw Error("--stop is given an empty text, which would end every answer at once", "give the text to stop at");
   }
   Violations violations;
   flags.options.sampling.check(violations);
@@ -62,7 +79,9 @@ std::vector<std::string> lines_of(const fs::path& path) {
   std::vector<std::string> lines;
   LineReader reader(path);
   for (std::string line; reader.next(line);) {
-    if (line.empty()) throw Error(reader.where() + ": the line is empty, and answers are to stand in the order of the lines", "write a prompt there or remove the line");
+    if (line.empty())
+      throw Error(reader.where() + ": the line is empty, and answers are to stand in the order of the lines",
+                  "write a prompt there or remove the line");
     lines.push_back(line);
   }
   if (lines.empty()) throw Error(path.string() + " holds no prompt", "write one prompt a line");
@@ -81,40 +100,66 @@ std::vector<std::vector<std::int32_t>> prompt_ids(const GenerateFlags& flags, co
   return ids;
 }
 
-// The text of one prompt's new tokens as they come: what the decoded whole has past the decoded prompt, special tokens left out.
-class Continuation {
- public:
-  Continuation(const text::Tokenizer& tokenizer, const std::vector<std::int32_t>& prompt)
-      : decoder_(tokenizer, text::DecodeSpecial::kSkip) {
-    for (const std::int32_t id : prompt) decoder_.push(id);
-  }
-  std::string push(std::int32_t id) { return decoder_.push(id); }
-  std::string flush() { return decoder_.flush(); }
-
- private:
-  text::StreamDecoder decoder_;
-};
-
 void print(const std::string& text) {
   std::cout << text << std::flush;
   if (!std::cout) throw Error("cannot write to standard output", "check the disk or the program that reads it");
 }
 
-void run_one(const generate::Runnable& runnable, const std::vector<std::int32_t>& prompt, const generate::GenerateOptions& options,
-             const text::Tokenizer* tokenizer, const GenerateFlags& flags) {
-  std::optional<Continuation> continuation;
-  if (tokenizer) continuation.emplace(*tokenizer, prompt);
-  std::string text;
-  const auto take = [&](const std::string& piece) {
-    text += piece;
-    if (!flags.json) print(piece);
-  };
-  const auto ids = generate::generate(runnable, {prompt}, options, [&](std::size_t, std::int32_t id) {
-    take(continuation ? continuation->push(id) : (text.empty() ? "" : " ") + std::to_string(id));
+// Ids alone, for a model without a tokenizer.
+void continue_ids(const generate::Runnable& runnable, const std::vector<std::int32_t>& prompt, const GenerateFlags& flags) {
+  bool first = true;
+  const auto ids = generate::generate(runnable, {prompt}, flags.options, [&](std::size_t, std::int32_t id) {
+    if (!flags.json) print((std::exchange(first, false) ? "" : " ") + std::to_string(id));
+    return generate::Next::kGoOn;
   })[0];
-  if (continuation) take(continuation->flush());
-  if (!flags.json) return print("\n");
-  print(dump_json(OrderedJson{{"text", tokenizer ? OrderedJson(text) : OrderedJson(nullptr)}, {"ids", ids}}) + "\n");
+  print(flags.json ? dump_json(OrderedJson{{"text", nullptr}, {"ids", ids}}) + "\n" : "\n");
+}
+
+void continue_text(const generate::Runnable& runnable, const text::Tokenizer& tokenizer, const std::vector<std::int32_t>& prompt,
+                   const GenerateFlags& flags) {
+  const generate::Answer answer =
+      generate::answer(runnable, tokenizer, prompt, flags.options, flags.stop_strings, [&](const std::string& piece) {
+        if (!flags.json) print(piece);
+      });
+  print(flags.json ? dump_json(OrderedJson{{"text", answer.text}, {"ids", answer.ids}}) + "\n" : "\n");
+}
+
+void continue_all(const generate::Runnable& runnable, const text::Tokenizer* tokenizer, GenerateFlags& flags) {
+  if (!tokenizer && !flags.stop_strings.empty())
+    throw Error("--stop needs a tokenizer, which the folder of the model lacks", "name one with --tokenizer, or leave --stop out");
+  const auto prompts = prompt_ids(flags, tokenizer);
+  // All are checked before the first is answered.
+  for (std::size_t i = 0; i < prompts.size(); ++i)
+    generate::require_runnable(runnable, prompts[i], flags.options.max_tokens, "prompt " + std::to_string(i + 1));
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    flags.options.first_index = i;
+    if (tokenizer)
+      continue_text(runnable, *tokenizer, prompts[i], flags);
+    else
+      continue_ids(runnable, prompts[i], flags);
+  }
+}
+
+void run_chat(const generate::Runnable& runnable, const text::Tokenizer* tokenizer, const fs::path& template_folder, GenerateFlags& flags) {
+  const auto chat_template = text::ChatTemplate::open(template_folder);
+  if (!tokenizer || !chat_template) {
+    throw Error(
+        "--chat needs a " + std::string(tokenizer ? "chat template" : "tokenizer") + ", which " + template_folder.string() + " lacks",
+        "name a folder that has tokenizer and chat template with --tokenizer, or leave --chat out");
+  }
+  if (const auto end = generate::turn_end_id(*chat_template, *tokenizer); end && !flags.ignore_eos) flags.options.stop_ids.push_back(*end);
+  const std::optional<std::string> system = flags.system_option->count() > 0 ? std::optional(flags.system) : std::nullopt;
+  const auto begin = [&] { return generate::Chat(runnable, *tokenizer, *chat_template, flags.options, flags.stop_strings, system); };
+  if (flags.prompts.empty() && flags.prompts_file.empty()) {
+    generate::Chat chat = begin();
+    return converse(chat, flags.form(), std::cin, std::cout);
+  }
+  const std::vector<std::string> messages = flags.prompts.empty() ? lines_of(flags.prompts_file) : flags.prompts;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    flags.options.first_index = i;
+    generate::Chat chat = begin();
+    answer_message(chat, messages[i], flags.form(), std::cout);
+  }
 }
 
 }  // namespace
@@ -127,17 +172,13 @@ int run_generate(const Arguments& arguments, Log&) {
   check(flags);
 
   const generate::LoadedModel loaded = generate::open_model(flags.model.folder(), flags.model.scalar_type());
-  const auto tokenizer =
-      generate::open_model_tokenizer(loaded.folder, flags.tokenizer.empty() ? std::nullopt : std::optional<fs::path>(find_model(flags.tokenizer)));
+  const auto tokenizer = generate::open_model_tokenizer(
+      loaded.folder, flags.tokenizer.empty() ? std::nullopt : std::optional<fs::path>(find_model(flags.tokenizer)));
   if (!flags.ignore_eos) flags.options.stop_ids = generate::stop_ids(loaded.folder, tokenizer.get());
-  const auto prompts = prompt_ids(flags, tokenizer.get());
-  // All are checked before the first is answered.
-  for (std::size_t i = 0; i < prompts.size(); ++i)
-    generate::require_runnable(loaded.runnable(), prompts[i], flags.options.max_tokens, "prompt " + std::to_string(i + 1));
-  for (std::size_t i = 0; i < prompts.size(); ++i) {
-    flags.options.first_index = i;
-    run_one(loaded.runnable(), prompts[i], flags.options, tokenizer.get(), flags);
-  }
+  if (flags.chat)
+    run_chat(loaded.runnable(), tokenizer.get(), flags.tokenizer.empty() ? loaded.folder.path : find_model(flags.tokenizer), flags);
+  else
+    continue_all(loaded.runnable(), tokenizer.get(), flags);
   return 0;
 }
 

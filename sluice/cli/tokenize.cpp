@@ -9,6 +9,7 @@
 #include "sluice/cli/hub.h"
 #include "sluice/cli/json_lines.h"
 #include "sluice/cli/parse.h"
+#include "sluice/cli/tokenize_chat.h"
 
 namespace sluice::cli {
 namespace {
@@ -51,14 +52,21 @@ int run_tokenize(const Arguments& arguments, Log&) {
   app.add_option("--tokenizer", path, "Folder or file of the tokenizer")->required();
   app.add_flag("--no-special-tokens", no_special_tokens, "Leave out what the tokenizer adds around a text (BOS, EOS)");
   app.add_flag("--decode", decode, "{\"ids\"} to {\"text\"}");
-  app.add_option("--threads", num_threads, "Lines that are worked on at once; the output keeps their order (default: all processors)");
-  app.add_flag("--chat", chat, "Not yet: render {\"messages\"} by the chat template");
-  app.add_flag("--text-only", text_only, "Not yet: with --chat, the rendered text alone");
+  const CLI::Option* threads = app.add_option("--threads", num_threads, "Lines that are worked on at once; the output keeps their order (default: all processors)");
+  app.add_flag("--chat", chat, "{\"messages\", \"tools\", \"add_generation_prompt\"} to {\"text\", \"ids\", \"loss_mask\"} by the chat template");
+  app.add_flag("--text-only", text_only, "With --chat: {\"text\"} alone, which needs no vocabulary");
   if (parse(app, arguments) == Parsed::kHelpShown) return 0;
-  if (chat || text_only) throw Error("chat templates are not supported yet", "render the conversation to text first, and leave --chat out");
+  if (text_only && !chat) throw Error("--text-only has no effect without --chat", "add --chat, or leave --text-only out");
+  if (chat && (decode || no_special_tokens)) {
+    throw Error(std::string(decode ? "--decode" : "--no-special-tokens") + " has no effect with --chat, whose special tokens the template writes",
+                "leave it out");
+  }
+  if (chat) forbid(threads, "with --chat", "leave it out");
   if (num_threads < 1) throw Error("--threads " + std::to_string(num_threads) + " is less than 1", "give the number of threads, or leave it out");
-  const auto tokenizer = text::open_tokenizer(find_model(path));
-  if (decode) detokenize(*tokenizer, std::cin, std::cout, num_threads);
+  const auto chat_template = chat ? open_chat_template(find_model(path)) : nullptr;
+  const auto tokenizer = text_only ? nullptr : text::open_tokenizer(find_model(path));
+  if (chat) tokenize_chats(*chat_template, tokenizer.get(), std::cin, std::cout);
+  else if (decode) detokenize(*tokenizer, std::cin, std::cout, num_threads);
   else tokenize(*tokenizer, no_special_tokens ? text::SpecialTokens::kNone : text::SpecialTokens::kAdd, std::cin, std::cout);
   return 0;
 }

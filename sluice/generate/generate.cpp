@@ -34,7 +34,7 @@ at::Tensor next_logits(const Runnable& runnable, const at::Tensor& ids, nn::KvCa
 std::vector<std::vector<std::int32_t>> generate(const Runnable& runnable, const std::vector<std::vector<std::int32_t>>& prompts,
                                                 const GenerateOptions& options, const OnToken& on_token) {
   check(runnable, prompts, options);
-  std::vector<std::vector<std::int32_t>> out(prompts.size());
+  std::vector<std::vector<std::int32_t>> out(prompts.size()), seen = prompts;
   if (prompts.empty()) return out;
   const at::NoGradGuard no_grad;
   const auto rows = static_cast<std::int64_t>(prompts.size()), length = static_cast<std::int64_t>(prompts[0].size());
@@ -52,13 +52,15 @@ std::vector<std::vector<std::int32_t>> generate(const Runnable& runnable, const 
     ids = at::zeros({rows, 1}, at::kLong);  // a row that has ended goes on with token 0, which nothing looks at
     for (std::size_t row = 0; row < prompts.size(); ++row) {
       if (ended[row]) continue;
-      const std::span<const float> of_row(logits.data_ptr<float>() + static_cast<std::int64_t>(row) * logits.size(1),
-                                          static_cast<std::size_t>(logits.size(1)));
+      const std::span<float> of_row(logits.data_ptr<float>() + static_cast<std::int64_t>(row) * logits.size(1),
+                                    static_cast<std::size_t>(logits.size(1)));
+      penalize_repetition(of_row, seen[row], options.sampling.repetition_penalty);
       const std::int32_t id = choose(of_row, options.sampling, rngs[row]);
       ids.data_ptr<std::int64_t>()[row] = id;
       out[row].push_back(id);
-      if (on_token) on_token(row, id);
-      ended[row] = std::ranges::find(stops, id) != stops.end();
+      seen[row].push_back(id);
+      const Next next = on_token ? on_token(row, id) : Next::kGoOn;
+      ended[row] = next == Next::kEnd || std::ranges::find(stops, id) != stops.end();
     }
     if (std::ranges::all_of(ended, [](char e) { return e != 0; })) break;
   }

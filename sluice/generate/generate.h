@@ -17,12 +17,16 @@ struct GenerateOptions {
   std::vector<std::int32_t> stop_ids;  // tokens that end a text; empty = only max_tokens does
 };
 
-// Called with each new token as it is known: the prompt's place among `prompts`, and the id.
-using OnToken = std::function<void(std::size_t prompt, std::int32_t id)>;
+// Whether a text goes on after a token.
+enum class Next { kGoOn, kEnd };
 
-// The new ids of each prompt; the stop id that ended a text is its last. Prompts have one length and run side by side: one pass over
-// all of their tokens, then one token each at a time, with only the last position going through the head. No gradients.
-// Error when a prompt is empty, has an id outside the vocabulary, or has more tokens, with max_tokens, than the model has positions.
+// Called with each new token as it is known: the prompt's place among `prompts`, and the id.
+using OnToken = std::function<Next(std::size_t prompt, std::int32_t id)>;
+
+// The new ids of each prompt; the stop id that ended a text, or the one that on_token ended it at, is its last. Prompts have one length and
+// run side by side: one pass over all of their tokens, then one token each at a time, with only the last position going through the head.
+// No gradients. Error when a prompt is empty, has an id outside the vocabulary, or has more tokens, with max_tokens, than the model has
+// positions.
 std::vector<std::vector<std::int32_t>> generate(const Runnable& runnable, const std::vector<std::vector<std::int32_t>>& prompts,
                                                 const GenerateOptions& options, const OnToken& on_token = {});
 

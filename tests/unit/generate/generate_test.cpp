@@ -74,7 +74,10 @@ TEST(Generate, EndsWithTheStopTokenAndCallsBackForEachToken) {
   const auto first = std::find(whole.begin(), whole.end(), stop);
   Ids seen;
   const auto out = generate(tiny.runnable(), {prompt}, {.max_tokens = 16, .stop_ids = {stop}},
-                            [&](std::size_t, std::int32_t id) { seen.push_back(id); });
+                            [&](std::size_t, std::int32_t id) {
+                              seen.push_back(id);
+                              return Next::kGoOn;
+                            });
   EXPECT_EQ(out[0], Ids(whole.begin(), first + 1));
   EXPECT_EQ(seen, out[0]);
 }

@@ -62,6 +62,20 @@ TEST(Sampling, TopPCountsTheProbabilityOfWhatTopKLeft) {
   EXPECT_EQ(share.count(1), 1u);
 }
 
+TEST(Sampling, TopKKeepsWhatEqualsTheKth) {
+  auto share = frequencies({0, 1, 1, 1, 2}, {.temperature = 1, .top_k = 2}, 2000);
+  EXPECT_EQ(share.size(), 4u);
+  EXPECT_EQ(share.count(0), 0u);
+}
+
+TEST(Sampling, TheRepetitionPenaltyDividesPositiveLogitsAndMultipliesNegativeOnesOnce) {
+  std::vector<float> logits = {2, -2, 3, 0};
+  penalize_repetition(logits, std::vector<std::int32_t>{0, 1, 0, 3}, 2);
+  EXPECT_EQ(logits, (std::vector<float>{1, -4, 3, 0}));
+  penalize_repetition(logits, std::vector<std::int32_t>{2}, 1);
+  EXPECT_EQ(logits[2], 3);
+}
+
 TEST(Sampling, ATinyTemperatureIsGreedy) { EXPECT_EQ(frequencies(kLogits, {.temperature = 1e-300}, 200).count(1), 1u); }
 
 TEST(Sampling, RefusesLogitsThatAreNotNumbers) {
@@ -74,7 +88,8 @@ TEST(Sampling, RefusesLogitsThatAreNotNumbers) {
 }
 
 TEST(Sampling, NamesEverySettingThatCannotBe) {
-  for (const Sampling& wrong : {Sampling{.temperature = -1}, Sampling{.top_k = -1}, Sampling{.top_p = 0}, Sampling{.top_p = 1.1}}) {
+  for (const Sampling& wrong : {Sampling{.temperature = -1}, Sampling{.top_k = -1}, Sampling{.top_p = 0}, Sampling{.top_p = 1.1},
+                                Sampling{.repetition_penalty = 0}}) {
     Violations violations;
     wrong.check(violations);
     EXPECT_FALSE(violations.empty());

@@ -1,0 +1,37 @@
+#include "sluice/cli/chat.h"
+
+#include <unistd.h>
+
+#include <iostream>
+
+#include "sluice/base/error.h"
+#include "sluice/base/json.h"
+
+namespace sluice::cli {
+
+void answer_message(generate::Chat& chat, const std::string& message, AnswerForm form, std::ostream& out) {
+  const auto write = [&](const std::string& text) {
+    out << text << std::flush;
+    if (!out) throw Error("cannot write to standard output", "check the disk or the program that reads it");
+  };
+  const generate::Answer answer = chat.say(message, [&](const std::string& piece) {
+    if (form == AnswerForm::kText) write(piece);
+  });
+  write(form == AnswerForm::kText ? "\n" : dump_json(OrderedJson{{"text", answer.text}, {"ids", answer.ids}}) + "\n");
+}
+
+void converse(generate::Chat& chat, AnswerForm form, std::istream& in, std::ostream& out) {
+  const bool terminal = isatty(STDIN_FILENO) != 0;
+  const auto read = [&](std::string& line) {
+    if (terminal) std::cerr << "> " << std::flush;
+    return static_cast<bool>(std::getline(in, line));
+  };
+  for (std::string line; read(line);) {
+    if (line.ends_with('\r')) line.pop_back();
+    if (line.find_first_not_of(" \t") == std::string::npos) continue;
+    answer_message(chat, line, form, out);
+  }
+  if (terminal) std::cerr << '\n';
+}
+
+}  // namespace sluice::cli
