@@ -44,7 +44,7 @@ DeltaRuleOutput delta_rule_by_chunk(const DeltaRuleInput& in, const at::Tensor& 
   const at::Tensor total = in_chunks(in.log_decay, chunk).cumsum(3);  // G: decay since the chunk's start [rows, heads, chunks, chunk]
   const at::Tensor last = total.narrow(3, chunk - 1, 1);
   // decay_ij = exp(G_i - G_j) from token j to a later token i; masked before exp, which would overflow above the diagonal.
-  const at::Tensor later = at::ones({chunk, chunk}, at::kBool).triu(1);
+  const at::Tensor later = at::ones({chunk, chunk}, in.key.options().dtype(at::kBool)).triu(1);
   const at::Tensor decay = (total.unsqueeze(4) - total.unsqueeze(3)).masked_fill(later, -std::numeric_limits<float>::infinity()).exp();
 
   // What each token writes depends on those before it in the chunk: (I + A) d = beta (v - exp(G) k S), A strictly lower triangular.

@@ -15,26 +15,28 @@ GatedDeltaNet::GatedDeltaNet(ParameterStore& store, const std::string& name, con
 
 at::Tensor GatedDeltaNet::forward(const at::Tensor& hidden, const ForwardContext& context, std::int64_t layer) const {
   const SequenceShape& shape = context.shape;
-  const std::int64_t shared = sizes_.value_heads / sizes_.key_heads, values = shared * sizes_.value_dim;
   LayerCache* cache = context.cache ? &context.cache->layers[static_cast<std::size_t>(layer)] : nullptr;
   const at::Tensor real = shape.real.defined() ? hidden * shape.real.to(hidden.scalar_type()).unsqueeze(1) : hidden;
 
-  const auto qkvz = in_proj_qkvz_.forward(real).view({shape.rows, shape.seq, sizes_.key_heads, -1}).split_with_sizes({sizes_.key_dim, sizes_.key_dim, values, values}, 3);
-  const auto ba = in_proj_ba_.forward(real).view({shape.rows, shape.seq, sizes_.key_heads, -1}).to(at::kFloat).split(shared, 3);
-  const at::Tensor mixed = at::silu(convolved(at::cat({qkvz[0].flatten(2), qkvz[1].flatten(2), qkvz[2].flatten(2)}, 2), cache));  // [rows, seq, channels]
-  const std::int64_t keys = sizes_.key_heads * sizes_.key_dim;
-  const at::Tensor a = ba[1].flatten(2) + dt_bias_.value;  // [rows, seq, value_heads]
+  // By key head, then flat: [rows, seq, ...].
+  const std::int64_t r = sizes_.value_heads / sizes_.key_heads, values = r * sizes_.value_dim;
+  const auto by_key_head = [&](const Linear& linear) { return linear.forward(real).view({shape.rows, shape.seq, sizes_.key_heads, -1}); };
+  const auto qkvz = by_key_head(in_proj_qkvz_).split_with_sizes({sizes_.key_dim, sizes_.key_dim, values, values}, 3);
+  const auto ba = by_key_head(in_proj_ba_).to(at::kFloat).split(r, 3);
+  const at::Tensor qkv = at::silu(convolved(at::cat({qkvz[0].flatten(2), qkvz[1].flatten(2), qkvz[2].flatten(2)}, 2), cache));
+  const at::Tensor b = ba[0].flatten(2), a = ba[1].flatten(2) + dt_bias_.value, z = qkvz[3].to(at::kFloat);
 
-  const DeltaRuleInput in{unit_heads(mixed.narrow(2, 0, keys)) / std::sqrt(static_cast<double>(sizes_.key_dim)), unit_heads(mixed.narrow(2, keys, keys)),
-                          mixed.narrow(2, 2 * keys, sizes_.value_heads * sizes_.value_dim).unflatten(2, {sizes_.value_heads, sizes_.value_dim}).transpose(1, 2),
-                          (-a_log_.value.exp() * at::softplus(a)).transpose(1, 2), at::sigmoid(ba[0].flatten(2)).transpose(1, 2)};
+  const std::int64_t keys = sizes_.key_heads * sizes_.key_dim;
+  const at::Tensor value = qkv.narrow(2, 2 * keys, sizes_.key_heads * values).unflatten(2, {sizes_.value_heads, sizes_.value_dim});
+  const DeltaRuleInput in{unit_heads(qkv.narrow(2, 0, keys)) / std::sqrt(static_cast<double>(sizes_.key_dim)), unit_heads(qkv.narrow(2, keys, keys)),
+                          value.transpose(1, 2), (-a_log_.value.exp() * at::softplus(a)).transpose(1, 2), at::sigmoid(b).transpose(1, 2)};
   const at::Tensor state = cache ? cache->state : at::Tensor();
   const DeltaRuleOutput rule = shape.seq == 1 ? delta_rule_by_token(in, state) : delta_rule_by_chunk(in, state);
   if (cache) cache->state = rule.state;
 
-  const at::Tensor gate = at::silu(qkvz[3].to(at::kFloat)).reshape({shape.tokens(), sizes_.value_heads, sizes_.value_dim});
-  const at::Tensor out = rms_norm(rule.out.transpose(1, 2).reshape(gate.sizes()), norm_, sizes_.eps, at::kFloat) * gate;
-  return out_proj_.forward(out.flatten(1).to(hidden.scalar_type())).to(at::kFloat);
+  const at::Tensor out = rule.out.transpose(1, 2).reshape({shape.tokens(), sizes_.value_heads, sizes_.value_dim});
+  const at::Tensor gated = rms_norm(out, norm_, sizes_.eps, at::kFloat) * at::silu(z).reshape(out.sizes());
+  return out_proj_.forward(gated.flatten(1).to(hidden.scalar_type())).to(at::kFloat);
 }
 
 // Causal convolution of each channel by itself, float32.   mixed [rows, seq, channels], in any precision
