@@ -51,7 +51,7 @@ TEST(RoutingFigures, AccuracyTakesTheNearestPreferenceToTheMeanRouterOfThePrompt
   const RoutingFile file = supervision({0});
   RoutingCollector collector(kOneLayer, &file);
   const std::vector<std::int32_t> read = collector.add({record(kP0, kServed)}, two_questions());
-  EXPECT_EQ(read, (std::vector<std::int32_t>{0, 0}));
+  EXPECT_EQ(read, (std::vector<std::int32_t>{0, 2}));
   // Row 0: mean 0.8, nearest (0.9, 0.1), right; its answer token and the padding would pull it away. Row 1: mean 0.45, nearest (0.5, 0.5),
   // wrong.
   EXPECT_DOUBLE_EQ(*collector.figures().accuracy, 0.5);
