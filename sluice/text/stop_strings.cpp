@@ -1,6 +1,7 @@
 #include "sluice/text/stop_strings.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace sluice::text {
 
