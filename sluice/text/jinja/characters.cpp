@@ -31,6 +31,13 @@ std::unordered_map<char32_t, char32_t> make_uppers() {
   return uppers;
 }
 
+// Of the characters with a special upper case all, and some of their neighbours.
+bool has_several_uppers(char32_t code) {
+  const bool greek = code >= 0x1F50 && code <= 0x1FFC, ligature = code >= 0xFB00 && code <= 0xFB17;
+  return greek || ligature || (code >= 0x1E96 && code <= 0x1E9A) || code == 0x149 || code == 0x1F0 || code == 0x390 || code == 0x3B0 ||
+         code == 0x587;
+}
+
 void append_upper(std::string& out, char32_t code) {
   if (code < 0x80) {
     out += static_cast<char>(code >= 'a' && code <= 'z' ? code - 32 : code);
@@ -42,9 +49,7 @@ void append_upper(std::string& out, char32_t code) {
   }
   const bool is_title_case = code == 0x1C5 || code == 0x1C8 || code == 0x1CB || code == 0x1F2;  // the digraphs, next to their upper case
   static const std::unordered_map<char32_t, char32_t> uppers = make_uppers();
-  static const Regex several("[\\x{149}\\x{1f0}\\x{390}\\x{3b0}\\x{587}\\x{1e96}-\\x{1e9a}\\x{1f50}-\\x{1ffc}\\x{fb00}-\\x{fb17}]",
-                             "upper case");
-  if (matches(several, code)) throw Fault("takes the upper case of a character that has several: not supported");
+  if (has_several_uppers(code)) throw Fault("takes the upper case of a character that has several: not supported");
   const auto found = uppers.find(code);
   append_utf8(out, is_title_case ? code - 1 : found == uppers.end() ? code : found->second);
 }
@@ -58,10 +63,10 @@ std::string cased(std::string_view text, const IsUpper& is_upper) {
   for (std::size_t at = 0; at < text.size();) {
     const auto [code, length] = utf8_at(text, at);
     const std::size_t next = at + length;
-    const bool last = next == text.size() || !is_letter(utf8_at(text, next).code);
+    const auto ends_word = [&] { return next == text.size() || !is_letter(utf8_at(text, next).code); };
     if (is_upper(before, at))
       append_upper(out, code);
-    else if (code == kSigma && last && is_letter(before))
+    else if (code == kSigma && is_letter(before) && ends_word())
       out += "\u03c2";
     else
       out += to_lower(text.substr(at, length));

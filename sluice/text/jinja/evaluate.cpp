@@ -30,6 +30,9 @@ bool changes_value(const Value& value, std::string_view name) {
   return std::ranges::find(names, name) != names.end();
 }
 
+// Of a filter or method that looks at all of it.
+std::uint64_t work_of(const Value& value) { return value.is_text() ? 1 + value.text().size() / 8 : 1 + value.weight(); }
+
 Value missing(const Value& object, const std::string& name) {
   return Value::undefined("uses '" + name + "' of a " + object.type_name() + ", which has none");
 }
@@ -184,7 +187,7 @@ Value Interpreter::value_of(const Call& node) {
       Arguments arguments = arguments_of(node.arguments);
       arguments.positional.insert(arguments.positional.begin(), object);
       Bound bound("method '" + callee->name + "'", method->parameters, std::move(arguments));
-      budget_.charge(object.weight());
+      budget_.charge(work_of(object));
       return method->run(*this, bound);
     }
     const Value callable = attribute(object, callee->name);
@@ -199,7 +202,7 @@ Value Interpreter::apply_filter(const std::string& name, Value operand, Argument
   if (filter == nullptr) {
     throw Fault("uses the filter '" + name + "', which is not supported (did you mean " + nearest(name, filter_names()) + "?)");
   }
-  budget_.charge(1 + operand.weight());
+  budget_.charge(work_of(operand));
   arguments.positional.insert(arguments.positional.begin(), std::move(operand));
   Bound bound("filter '" + name + "'", filter->parameters, std::move(arguments));
   return filter->run(*this, bound);
