@@ -38,6 +38,19 @@ class WeightFolder {
 // The largest file unless one tensor alone is larger; transformers' own default is 5 GB.
 inline constexpr std::uint64_t kMaxShardBytes = 5'000'000'000;
 
+// One file of such a folder: tensors [first, last) of a list.
+struct WeightFile {
+  std::string name;
+  std::size_t first = 0, last = 0;
+};
+
+// How `tensors` are shared out: each file is filled as far as the limit allows before the next one begins.
+std::vector<WeightFile> plan_weight_files(const std::vector<TensorSpec>& tensors, std::uint64_t max_shard_bytes = kMaxShardBytes);
+
+// model.safetensors.index.json of more than one file.
+inline constexpr const char* kWeightIndexName = "model.safetensors.index.json";
+std::string weight_index(const std::vector<TensorSpec>& tensors, const std::vector<WeightFile>& files);
+
 // Writes `tensors` into `folder` (made if absent) in the given order, as one file or as shards of at most `max_shard_bytes` with an
 // index; metadata {"format": "pt"}. Weights already there are replaced only when all new files are whole. Equal input, equal bytes.
 // Error on a full disk or a name that is not UTF-8: the folder's old weights are then untouched.

@@ -8,47 +8,10 @@
 namespace sluice::checkpoint {
 namespace {
 
-// Tensors [first, last) of one file.
-struct Shard {
-  std::size_t first = 0, last = 0;
-  std::string file;
-};
-
 std::string shard_name(std::size_t number, std::size_t count) {
   char name[64];
   std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", number, count);
   return name;
-}
-
-// Fills each file as far as the limit allows before the next one begins.
-std::vector<Shard> split(const std::vector<TensorSpec>& tensors, std::uint64_t max_shard_bytes) {
-  std::vector<Shard> shards(1);
-  std::uint64_t filled = 0;
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    const std::uint64_t bytes = tensors[i].num_bytes();
-    if (filled > 0 && (bytes > max_shard_bytes || filled > max_shard_bytes - bytes)) {
-      shards.push_back({i, i, ""});
-      filled = 0;
-    }
-    shards.back().last = i + 1;
-    filled += bytes;
-  }
-  for (std::size_t i = 0; i < shards.size(); ++i)
-    shards[i].file = shards.size() == 1 ? "model.safetensors" : shard_name(i + 1, shards.size());
-  return shards;
-}
-
-std::string index_json(const std::vector<TensorSpec>& tensors, const std::vector<Shard>& shards) {
-  std::uint64_t total = 0;
-  Json weight_map = Json::object();
-  for (const Shard& shard : shards) {
-    for (std::size_t i = shard.first; i < shard.last; ++i) {
-      total += tensors[i].num_bytes();
-      weight_map[tensors[i].name] = shard.file;
-    }
-  }
-  const Json index = {{"metadata", {{"total_size", total}}}, {"weight_map", std::move(weight_map)}};
-  return index.dump(2, ' ', true) + "\n";
 }
 
 // Weights of either layout, the index first: without it, or with it alone, nobody takes a half-replaced folder for a whole one.
@@ -61,7 +24,7 @@ std::vector<fs::path> old_weights(const fs::path& folder) {
       shards.push_back(entry.path());
   }
   std::ranges::sort(shards);
-  for (const char* name : {"model.safetensors.index.json", "model.safetensors"}) {
+  for (const char* name : {kWeightIndexName, "model.safetensors"}) {
     if (fs::exists(folder / name)) old.push_back(folder / name);
   }
   old.insert(old.end(), shards.begin(), shards.end());
@@ -89,23 +52,52 @@ class TemporaryFolder {
 
 }  // namespace
 
+std::vector<WeightFile> plan_weight_files(const std::vector<TensorSpec>& tensors, std::uint64_t max_shard_bytes) {
+  std::vector<WeightFile> files(1);
+  std::uint64_t filled = 0;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const std::uint64_t bytes = tensors[i].num_bytes();
+    if (filled > 0 && (bytes > max_shard_bytes || filled > max_shard_bytes - bytes)) {
+      files.push_back({"", i, i});
+      filled = 0;
+    }
+    files.back().last = i + 1;
+    filled += bytes;
+  }
+  for (std::size_t i = 0; i < files.size(); ++i) files[i].name = files.size() == 1 ? "model.safetensors" : shard_name(i + 1, files.size());
+  return files;
+}
+
+std::string weight_index(const std::vector<TensorSpec>& tensors, const std::vector<WeightFile>& files) {
+  std::uint64_t total = 0;
+  Json weight_map = Json::object();
+  for (const WeightFile& file : files) {
+    for (std::size_t i = file.first; i < file.last; ++i) {
+      total += tensors[i].num_bytes();
+      weight_map[tensors[i].name] = file.name;
+    }
+  }
+  const Json index = {{"metadata", {{"total_size", total}}}, {"weight_map", std::move(weight_map)}};
+  return index.dump(2, ' ', true) + "\n";
+}
+
 void write_weight_folder(const fs::path& folder, const std::vector<TensorSpec>& tensors, const TensorSource& source,
                          std::uint64_t max_shard_bytes, WriteObserver* observer) {
-  const std::vector<Shard> shards = split(tensors, max_shard_bytes);
+  const std::vector<WeightFile> shards = plan_weight_files(tensors, max_shard_bytes);
   create_folder_observed(folder, observer);
   const TemporaryFolder temporary(folder / ".tmp-weights", observer);
   std::vector<std::string> files;
-  for (const Shard& shard : shards) {
+  for (const WeightFile& shard : shards) {
     const std::vector<TensorSpec> part(tensors.begin() + static_cast<std::ptrdiff_t>(shard.first),
                                        tensors.begin() + static_cast<std::ptrdiff_t>(shard.last));
     write_safetensors(
-        temporary.path() / shard.file, part, [&](std::size_t i) { return source(shard.first + i); }, {{"format", "pt"}},
+        temporary.path() / shard.name, part, [&](std::size_t i) { return source(shard.first + i); }, {{"format", "pt"}},
         SafetensorsWriter::Checksums::kNone, observer);
-    files.push_back(shard.file);
+    files.push_back(shard.name);
   }
   if (shards.size() > 1) {
-    files.emplace_back("model.safetensors.index.json");
-    write_whole_file(temporary.path() / files.back(), index_json(tensors, shards), observer);
+    files.emplace_back(kWeightIndexName);
+    write_whole_file(temporary.path() / files.back(), weight_index(tensors, shards), observer);
   }
   for (const fs::path& old : old_weights(folder)) remove_folder_observed(old, observer);
   for (const std::string& file : files) rename_observed(temporary.path() / file, folder / file, observer);

@@ -54,6 +54,11 @@ at::Tensor in_our_layout(const at::Tensor& tensor, models::HfLayout layout) {
   return layout == models::HfLayout::kTransposed ? tensor.transpose(-1, -2) : tensor;
 }
 
+Error quantised(const fs::path& path, const std::string& name, const std::string& type) {
+  return Error(path.string() + ": " + name + " is stored as " + type + ", in which nothing is computed",
+               "convert it first: sluice convert --from " + path.string() + " --to FOLDER --format hf");
+}
+
 void load_hf(const ModelFolder& model, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store) {
   const fs::path& path = model.path;
   const WeightFolder folder(path);
@@ -69,9 +74,11 @@ void load_hf(const ModelFolder& model, const std::vector<models::TensorSpec>& ta
       const std::string& name = renamed ? part.other_name : part.name;
       const TensorView* view = folder.find(name);
       if (!view) {
+        if (folder.find(part.name + "_blocks")) throw quantised(path, part.name, "MXFP4");
         missing.push_back(part.name);
         continue;
       }
+      if (view->dtype == DType::kF8E4M3) throw quantised(path, name, "FP8");
       if (view->shape != part.shape) throw wrong_shape(name, view->shape, part.shape);
       const at::Tensor source = in_our_layout(over(*view), part.layout);
       flat.narrow(0, part.offset, source.numel()).view(source.sizes()).copy_(source);
@@ -155,7 +162,7 @@ at::ScalarType to_torch(DType dtype) {
     case DType::kBF16: return at::kBFloat16;
     case DType::kF16: return at::kHalf;
     case DType::kF64: return at::kDouble;
-    default: throw Error("weights of type " + std::string(dtype_name(dtype)) + " are not supported", "convert them to BF16, F16 or F32 first");
+    default: throw Error("weights of type " + std::string(dtype_name(dtype)) + " are not computed with", "convert them first: sluice convert --from FOLDER --to OTHER --format hf");
   }
 }
 

@@ -1,5 +1,6 @@
 #include "sluice/cli/bench.h"
 #include "sluice/cli/command.h"
+#include "sluice/cli/convert.h"
 #include "sluice/cli/data.h"
 #include "sluice/cli/doctor.h"
 #include "sluice/cli/eval.h"
@@ -15,6 +16,7 @@ namespace sluice::cli {
 const std::vector<Command>& commands() {
   static const std::vector<Command> all{
       {"train", "train a model by a recipe", run_train},
+      {"convert", "between Hugging Face's, native and Megatron's layouts of weights", run_convert},
       {"generate", "continue prompts with a trained model", run_generate},
       {"logits", "write a model's logits for given tokens", run_logits},
       {"eval", "loss, exact match and routing on held-out rows", run_eval},

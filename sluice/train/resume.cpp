@@ -162,7 +162,8 @@ std::optional<ResumePoint> find_resume(const std::string& asked, const fs::path&
   if (!newest && !fs::is_directory(given)) {
     throw Error("--resume " + asked + ": there is no such folder", "give a run folder, one of its checkpoints/step-*, or `latest`");
   }
-  if (checkpoint::step_of(given.filename().string())) {
+  // A step folder has its name from a run, or any name after a conversion.
+  if (checkpoint::step_of(given.filename().string()) || fs::exists(given / "trainer" / "state.json")) {
     checkpoint::require_whole(given, checkpoint::Verify::kSizes);
     return ResumePoint{given, ""};
   }

@@ -24,11 +24,6 @@ void GptOssConfig::read_hf(const Json& config, const std::string& where) {
   hf.require_one_of("swiglu_limit", {7.0});
 }
 
-void GptOssConfig::fit_to_checkpoint(const std::function<bool(const std::string& name)>& has_tensor) {
-  if (!has_tensor("model.layers.0.mlp.experts.gate_up_proj_blocks")) return;
-  throw Error("the experts' weights are stored as MXFP4 (mlp.experts.gate_up_proj_blocks and _scales)", "convert the folder to bf16 first");
-}
-
 OrderedJson GptOssConfig::write_hf(at::ScalarType dtype) const {
   OrderedJson config = write_decoder("GptOssForCausalLM", "gpt_oss", dtype);
   OrderedJson types = OrderedJson::array();

@@ -43,8 +43,6 @@ class GptOssConfig final : public DecoderConfig<GptOssConfig> {
   std::int64_t window(std::int64_t layer) const;
 
   void read_hf(const Json& config, const std::string& where) override;
-  // Error for a folder of MXFP4 weights.
-  void fit_to_checkpoint(const std::function<bool(const std::string& name)>& has_tensor) override;
   OrderedJson write_hf(at::ScalarType dtype) const override;
   void check(Violations& violations) const override;
   std::vector<TensorSpec> tensor_table() const override;

@@ -1,0 +1,133 @@
+#include "sluice/convert/convert.h"
+
+#include <algorithm>
+
+#include "sluice/base/error.h"
+#include "sluice/checkpoint/manifest.h"
+#include "sluice/convert/output_folder.h"
+#include "sluice/convert/source.h"
+#include "sluice/convert/verify.h"
+#include "sluice/convert/writers.h"
+#include "sluice/eval/routing_file.h"
+#include "sluice/text/tokenizer.h"
+
+namespace sluice::convert {
+namespace {
+
+Format default_format(const Source& source) { return source.kind == Source::Kind::kNative ? Format::kHf : Format::kNative; }
+
+bool keeps_trainer(const Options& options, const Source& source, Format format) {
+  return source.kind == Source::Kind::kNative && format == Format::kNative && options.optimizer_state == OptimizerState::kKept && fs::is_directory(source.path / "trainer");
+}
+
+std::uint64_t folder_bytes(const fs::path& folder) {
+  std::uint64_t total = 0;
+  for (const auto& entry : fs::directory_iterator(folder)) total += entry.is_regular_file() ? entry.file_size() : 0;
+  return total;
+}
+
+// Enough to tell one conversion from another: a file of the source that changed, or another setting, starts anew.
+OrderedJson plan_of(const Options& options, const Source& source, Format format) {
+  OrderedJson files = OrderedJson::object();
+  std::vector<fs::path> paths;
+  for (const auto& entry : fs::recursive_directory_iterator(source.path)) {
+    if (entry.is_regular_file()) paths.push_back(entry.path());
+  }
+  std::ranges::sort(paths);
+  for (const fs::path& path : paths) {
+    files[path.lexically_relative(source.path).string()] = {fs::file_size(path), fs::last_write_time(path).time_since_epoch().count()};
+  }
+  const Layout& layout = options.layout;
+  return {{"from", fs::canonical(source.path).string()},
+          {"format", names(Format{})[static_cast<std::size_t>(format)]},
+          {"dtype", options.dtype ? OrderedJson(checkpoint::dtype_name(*options.dtype)) : OrderedJson(nullptr)},
+          {"layout", {layout.tensor_parallel, layout.pipeline_parallel, layout.expert_parallel, layout.num_shards}},
+          {"trainer", keeps_trainer(options, source, format)},
+          {"files", files}};
+}
+
+// The source's config.json with what we know better: both styles of key, the type, no quantisation.
+std::string config_text(const Source& source, checkpoint::DType dtype) {
+  OrderedJson config = OrderedJson::parse(source.json.dump());
+  const OrderedJson ours = source.config->write_hf(checkpoint::to_torch(dtype));
+  for (const auto& [key, value] : ours.items()) config[key] = value;
+  config.erase("quantization_config");
+  return config.dump(2) + "\n";
+}
+
+void write_companions(const Source& source, checkpoint::DType dtype, const fs::path& to) {
+  write_file_atomic(to / "config.json", config_text(source, dtype));
+  std::vector<fs::path> files = text::tokenizer_files(source.path);
+  for (const char* name : {"generation_config.json", eval::kRoutingFileName}) {
+    if (fs::exists(source.path / name)) files.push_back(source.path / name);
+  }
+  for (const fs::path& file : files) write_file_atomic(to / file.filename(), read_file(file));
+}
+
+// The type of most of the weights: that of the largest tensor.
+checkpoint::DType main_dtype(const Tensors& tensors) {
+  const auto& table = tensors.source().table;
+  const auto elements = [](const models::TensorSpec& spec) { return *checkpoint::tensor_bytes(checkpoint::DType::kU8, spec.parameter.shape); };
+  return tensors.dtype(*std::ranges::max_element(table, {}, elements));
+}
+
+void require_meaningful(const Options& options, const Source& source, Format format) {
+  Violations violations;
+  if (format == Format::kNative) options.layout.check(source.table, violations);
+  else if (!options.layout.is_plain() || options.layout.num_shards != 0) {
+    violations.add("parallel sizes and --shards have no effect on format " + std::string(names(Format{})[static_cast<std::size_t>(format)]), "leave them out, or use --format native");
+  }
+  if (options.optimizer_state == OptimizerState::kDropped && !fs::is_directory(source.path / "trainer")) {
+    violations.add("--no-save-optim has no effect: " + source.path.string() + " has no optimizer state", "leave it out");
+  }
+  violations.raise("cannot convert");
+}
+
+void write(const Options& options, Source& source, Format format, Log& log) {
+  Tensors tensors(source, options.dtype);
+  const bool trainer = keeps_trainer(options, source, format);
+  const std::uint64_t bytes = num_bytes(tensors) + (trainer ? folder_bytes(source.path / "trainer") : 0);
+  OutputFolder out(options.to, plan_of(options, source, format), bytes, log);
+  Progress progress("converting", bytes, log);
+  switch (format) {
+    case Format::kHf: write_hf(tensors, out, progress); break;
+    case Format::kNative: write_native(tensors, options.layout, out, progress); break;
+    case Format::kTorchDist: write_torch_dist(tensors, out, progress); break;
+  }
+  if (trainer) write_trainer(tensors, options.layout, out, progress);
+  write_companions(source, main_dtype(tensors), out.path());
+  progress.finish();
+  if (format == Format::kNative) {
+    fs::remove(out.path() / "plan.json");  // no part of the checkpoint that the manifest describes
+    checkpoint::write_manifest(out.path(), nullptr);
+  }
+  out.commit();
+}
+
+}  // namespace
+
+void convert(const Options& options, Log& log) {
+  Source source = open_source(options.from, options.hf_config);
+  const Format format = options.format.value_or(default_format(source));
+  if (options.check == Check::kOnly) return verify(source, options.to, Gate::kOn, log);
+  require_meaningful(options, source, format);
+  write(options, source, format, log);
+  log.info("wrote " + options.to.string() + " (" + std::string(names(Format{})[static_cast<std::size_t>(format)]) + ")");
+
+  const bool same_type = !options.dtype.has_value();
+  if (options.check == Check::kNone) return;
+  if (!options.check && !fits_in_memory(source)) {
+    log.note("logits were not compared: the model does not fit into memory in float32; --verify logits asks for it all the same");
+    return;
+  }
+  try {
+    verify(source, options.to, same_type ? Gate::kOn : Gate::kOff, log);
+  } catch (const Error&) {
+    const fs::path rejected = options.to.string() + ".rejected";
+    fs::remove_all(rejected);
+    fs::rename(options.to, rejected);
+    throw;
+  }
+}
+
+}  // namespace sluice::convert
