@@ -171,12 +171,12 @@ def divergence(p, q):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_bf16_is_as_near_to_float32_as_transformers_bf16(tmp_path, family):
     ours = theirs = 0.0
-    for seed in range(41, 44):  # a routing that tips over makes a single model's figure a matter of luck
+    for seed in range(41, 49):  # a routing that tips over makes a few models' figure a matter of luck: of GLM, 1.23 over three and 0.70 over sixteen
         model = random_model(tmp_path / f"hf{seed}", family, seed)
         ids = made_rows(seed, 8, 96, padded=False)["input_ids"]
         with torch.no_grad():
             exact = model(ids).logits
             theirs += divergence(model.bfloat16()(ids).logits.float(), exact)
         ours += divergence(logits_of(tmp_path, tmp_path / f"hf{seed}", ids.tolist(), "--dtype", "bf16"), exact)
-    print(f"KL {ours / 3:.2e}, transformers' {theirs / 3:.2e}")
+    print(f"KL {ours / 8:.2e}, transformers' {theirs / 8:.2e}")
     assert ours < 1.1 * theirs
