@@ -23,7 +23,7 @@ const std::vector<Command>& commands() {
       {"tokenize", "text to token ids and back, a JSON object a line", run_tokenize},
       {"data", "label, balance, split and describe questions; train tokenizers and classifiers", run_data},
       {"monitor", "watch a run in the terminal", run_monitor},
-      {"bench", "measure training on the benchmark model", run_bench},
+      {"bench", "measure training and generation on the benchmark model", run_bench},
       {"recipes", "list and show recipes", run_recipes},
       {"doctor", "what this machine has", run_doctor},
   };

@@ -9,6 +9,7 @@
 #include "sluice/convert/verify.h"
 #include "sluice/convert/writers.h"
 #include "sluice/eval/routing_file.h"
+#include "sluice/models/export_note.h"
 #include "sluice/text/tokenizer.h"
 
 namespace sluice::convert {
@@ -112,6 +113,7 @@ void convert(const Options& options, Log& log) {
   if (options.check == Check::kOnly) return verify(source, options.to, Gate::kOn, log);
   require_meaningful(options, source, format);
   write(options, source, format, log);
+  if (const std::string note = models::export_note(*source.config); format == Format::kHf && !note.empty()) log.note(note);
   log.info("wrote " + options.to.string() + " (" + std::string(names(Format{})[static_cast<std::size_t>(format)]) + ")");
 
   const bool same_type = !options.dtype.has_value();

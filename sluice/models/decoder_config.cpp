@@ -15,6 +15,13 @@ bool check_sizes(const std::vector<NamedSize>& sizes, Violations& violations) {
   return good;
 }
 
+bool check_layers(std::int64_t layers, Violations& violations) {
+  constexpr std::int64_t kMost = 4096;  // each layer has its rows in the tensor table
+  if (layers <= kMost) return true;
+  violations.add("model.num_hidden_layers = " + std::to_string(layers) + " is more than " + std::to_string(kMost), "use fewer layers");
+  return false;
+}
+
 void check_heads(std::int64_t hidden_size, std::int64_t heads, std::int64_t kv_heads, std::optional<std::int64_t> head_dim, Violations& violations) {
   if (!head_dim && hidden_size % heads != 0) {
     violations.add("model.hidden_size = " + std::to_string(hidden_size) + " is not a multiple of num_attention_heads = " + std::to_string(heads),
@@ -31,6 +38,8 @@ void check_heads(std::int64_t hidden_size, std::int64_t heads, std::int64_t kv_h
 }
 
 void check_experts(const char* experts_name, std::int64_t experts, std::int64_t top_k, Violations& violations) {
+  constexpr std::int64_t kMost = 8192;
+  if (experts > kMost) violations.add("model." + std::string(experts_name) + " = " + std::to_string(experts) + " is more than " + std::to_string(kMost), "use fewer experts");
   if (top_k <= experts) return;
   violations.add("model.num_experts_per_tok = " + std::to_string(top_k) + " is more than " + experts_name + " = " + std::to_string(experts),
                  "use at most " + std::to_string(experts));

@@ -59,6 +59,7 @@ class FieldsConfig : public ModelConfig {
 using NamedSize = std::pair<const char*, std::int64_t>;
 // Each must be from 1 to a limit above any real model. False when one is not: rules that multiply them would overflow.
 bool check_sizes(const std::vector<NamedSize>& sizes, Violations& violations);
+bool check_layers(std::int64_t layers, Violations& violations);  // false as above
 void check_heads(std::int64_t hidden_size, std::int64_t heads, std::int64_t kv_heads, std::optional<std::int64_t> head_dim, Violations& violations);
 void check_experts(const char* experts_name, std::int64_t experts, std::int64_t top_k, Violations& violations);
 void check_rope(double theta, const nn::RopeScaling& scaling, Violations& violations);
@@ -131,6 +132,7 @@ class DecoderConfig : public FieldsConfig<Derived> {
                      violations)) {
       return false;
     }
+    if (!check_layers(num_hidden_layers, violations)) return false;
     check_heads(hidden_size, num_attention_heads, kv_heads(), head_dim, violations);
     check_rope(rope_theta, rope_scaling, violations);
     check_epsilon("rms_norm_eps", rms_norm_eps, violations);

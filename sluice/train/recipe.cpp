@@ -112,13 +112,36 @@ std::string to_yaml(const ResolvedRecipe& resolved) {
   return out.insert(out.find("data:\n"), sizes);
 }
 
+namespace {
+
+// "  model.hidden_size (llama, ...)": each size once, in the order of the architectures.
+std::string describe_sizes() {
+  std::vector<std::pair<std::string, std::vector<std::string>>> sizes;
+  for (const models::Architecture& architecture : models::architectures()) {
+    for (const auto& [key, value] : architecture.make_config()->settings()) {
+      auto found = std::ranges::find(sizes, key, &std::pair<std::string, std::vector<std::string>>::first);
+      if (found == sizes.end()) found = sizes.insert(sizes.end(), {key, {}});
+      found->second.push_back(architecture.name);
+    }
+  }
+  std::string out;
+  for (const auto& [key, names] : sizes) {
+    std::string list = names.size() == models::architectures().size() ? "all" : "";
+    for (std::size_t i = 0; list != "all" && i < names.size(); ++i) list += (i ? ", " : "") + names[i];
+    out += "  " + key + " (" + list + ")\n";
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string describe_settings() {
   Recipe recipe;
   std::string out;
   config::for_each_leaf(recipe, [&](const std::string& key, auto& field, const char* help) {
     out += "  " + key + " (" + config::format(field) + ")\n      " + help + "\n";
   });
-  return out;
+  return out + "\nsizes of a model from scratch, and the architectures that have them:\n" + describe_sizes();
 }
 
 }  // namespace sluice::train

@@ -29,7 +29,7 @@ TEST(CrossEntropy, EqualsFullLogitsWithAutograd) {
     const at::Tensor expected = at::cross_entropy_loss(at::linear(leaf, head), labels, {}, at::Reduction::Sum, kIgnored) * 0.25;
     expected.backward();
     const at::Tensor ours = x.clone().requires_grad_(true);
-    const at::Tensor loss = cross_entropy(ours.to(nn::scalar_type(precision)), store.at("head"), labels, 0.25);
+    const at::Tensor loss = cross_entropy(ours.to(nn::scalar_type(precision)), nn::Head{store.at("head")}, labels, 0.25);
     loss.backward();
     const double tolerance = precision == nn::Precision::kFloat32 ? 2e-6 : 1e-2;
     EXPECT_NEAR(loss.item<double>() / expected.item<double>(), 1, tolerance);
@@ -132,7 +132,7 @@ TEST(Objective, MicroBatchesAddUpToTheWholeBatch) {
   cut.add(first);
   cut.add(second);
   const auto total = [&](const BatchTensors& batch, std::int64_t from, std::int64_t count, const Denominators& denominators) {
-    return objective(config, hidden.narrow(0, from, count), {record(logits.narrow(0, from, count), 2)}, store.at("head"), batch, preferences, denominators).total().item<double>();
+    return objective(config, hidden.narrow(0, from, count), {record(logits.narrow(0, from, count), 2)}, nn::Head{store.at("head")}, batch, preferences, denominators).total().item<double>();
   };
   EXPECT_NEAR(total(both, 0, 8, whole), total(first, 0, 4, cut) + total(second, 4, 4, cut), 1e-6);
   EXPECT_EQ(both.target_tokens, 4);

@@ -1,0 +1,67 @@
+#include <sys/resource.h>
+
+#include "sluice/base/rng.h"
+#include "sluice/cli/bench_model.h"
+#include "sluice/train/step.h"
+
+namespace sluice::cli {
+namespace {
+
+// Rows of random tokens, each trained on itself as the peers do.
+data::Batch random_batch(const Benchmark& b) {
+  Rng rng(0, 0xba7c);
+  std::vector<data::Sample> samples(static_cast<std::size_t>(b.batch));
+  for (data::Sample& sample : samples) {
+    for (std::int64_t t = 0; t < b.seq; ++t) sample.ids.push_back(static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(b.vocab))));
+    sample.labels = sample.ids;
+    sample.real.assign(sample.ids.size(), 1);
+  }
+  return data::make_batch(samples, 0);
+}
+
+}  // namespace
+
+int bench_train(const Arguments& arguments) {
+  const Benchmark b = parse_benchmark(arguments, BenchmarkKind::kTrain);
+  const models::MixtralConfig config = model_of(b);
+  nn::ParameterStore store(models::parameter_specs(config.tensor_table()));
+  store.allocate_for_training(b.precision, [](const std::string&) { return false; });
+  store.initialise(0, config.initializer_range);
+  const auto model = config.build(store);
+  optim::OptimizerConfig settings;
+  settings.lr = 1e-4;
+  optim::AdamW optimizer(settings, store);
+  train::StepConfig step_config;
+  step_config.objective.aux_coef = config.router_aux_loss_coef;
+  step_config.recompute = b.recompute;
+  train::Step step(step_config, *model, store, optimizer, nullptr);
+
+  const std::vector<data::Batch> batch{random_batch(b)};
+  double first = 0, best = 0, loss = 0;
+  for (std::int64_t i = 0; i <= b.steps; ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    const train::StepResult result = step.gradients(batch);
+    step.update(settings.lr, result.grad_norm);
+    const double seconds = seconds_since(begin);
+    loss = result.losses.loss;
+    if (i == 0) first = seconds;
+    if (i == 1 || (i > 1 && seconds < best)) best = seconds;
+  }
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const double tokens = static_cast<double>(b.batch * b.seq), flops = 3 * config.cost(b.seq).forward_flops_per_token * tokens;
+  const OrderedJson row{{"what", "train"},
+                        {"variant", "sluice " + std::string(b.precision == nn::Precision::kFloat32 ? "float32" : "bfloat16")},
+                        {"params", store.num_elements()},
+                        {"trainable", store.num_trainable()},
+                        {"first_s", rounded(first, 100)},
+                        {"best_s", rounded(best, 1000)},
+                        {"tok_s", rounded(tokens / best, 10)},
+                        {"gflops", rounded(flops / best / 1e9, 10)},
+                        {"loss", loss},
+                        {"peak_gb", rounded(static_cast<double>(usage.ru_maxrss) * 1024 / 1e9, 100)}};
+  print_row(row, b);
+  return 0;
+}
+
+}  // namespace sluice::cli
