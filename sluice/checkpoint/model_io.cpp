@@ -6,7 +6,6 @@
 
 #include "sluice/base/error.h"
 #include "sluice/base/json.h"
-#include "sluice/checkpoint/hf_folder.h"
 #include "sluice/checkpoint/sharded.h"
 #include "sluice/checkpoint/step_folder.h"
 #include "sluice/text/tokenizer.h"
@@ -63,6 +62,7 @@ void load_hf(const ModelFolder& model, const std::vector<models::TensorSpec>& ta
   const fs::path& path = model.path;
   const WeightFolder folder(path);
   std::set<std::string> unused;
+  require_ignored_are_copies(folder, *model.config, table);
   for (const std::string& name : folder.names()) {
     if (!model.config->ignores(name)) unused.insert(name);
   }
@@ -209,6 +209,17 @@ ModelFolder open_model_folder(const fs::path& given) {
   return folder;
 }
 
+void require_ignored_are_copies(const WeightFolder& folder, const models::ModelConfig& config, const std::vector<models::TensorSpec>& table) {
+  const std::string& embedding = table.front().hf.front().name;
+  const TensorView* first = folder.find(embedding);
+  for (const std::string& name : folder.names()) {
+    const TensorView* view = folder.find(name);
+    if (!first || !config.ignores(name) || view->shape != first->shape || std::ranges::equal(view->bytes, first->bytes)) continue;
+    throw Error(folder.path().string() + ": config.json ties the head to the embedding, but " + name + " and " + embedding + " differ",
+                "set tie_word_embeddings to false in config.json, which is how transformers 5 takes such a folder; or remove " + name);
+  }
+}
+
 void load_weights(const ModelFolder& folder, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store) {
   const at::NoGradGuard no_grad;
   if (folder.kind == FolderKind::kHf) load_hf(folder, table, store);
@@ -218,7 +229,7 @@ void load_weights(const ModelFolder& folder, const std::vector<models::TensorSpe
 
 void allocate_for_inference(nn::ParameterStore& store, at::ScalarType dtype) {
   for (nn::Parameter& parameter : store.all()) {
-    parameter.value = at::empty(parameter.spec.shape, parameter.spec.keep == nn::Keep::kComputePrecision ? dtype : at::kFloat);
+    parameter.value = nn::empty_weights(parameter.spec.shape, parameter.spec.keep == nn::Keep::kComputePrecision ? dtype : at::kFloat);
   }
 }
 

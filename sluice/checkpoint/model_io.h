@@ -9,6 +9,7 @@
 
 #include "sluice/base/file.h"
 #include "sluice/checkpoint/dtype.h"
+#include "sluice/checkpoint/hf_folder.h"
 #include "sluice/models/model.h"
 #include "sluice/models/registry.h"
 
@@ -33,6 +34,10 @@ ModelFolder open_model_folder(const fs::path& given);
 // Error that lists them. Works for stores for training (masters are filled, computing copies follow) and for inference (values).
 // Parameters of the store that are not in `table` are left alone.
 void load_weights(const ModelFolder& folder, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store);
+
+// Error when a tensor that the config lets be, a head that is said to be the embedding, has other values than the embedding: left out, the
+// model would compute something else.
+void require_ignored_are_copies(const WeightFolder& folder, const models::ModelConfig& config, const std::vector<models::TensorSpec>& table);
 
 // Gives every parameter of a store for inference an uninitialised value: in `dtype`, norms and routers in float32.
 void allocate_for_inference(nn::ParameterStore& store, at::ScalarType dtype);

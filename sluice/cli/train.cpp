@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <map>
 #include <optional>
 #include <set>
 #include <sstream>
@@ -52,9 +53,22 @@ std::string resume_from(const std::string& value) {
   return value;
 }
 
+// What each setting was given by, of the flags that mean it, and the values.
+using Said = std::map<std::string, std::pair<std::string, std::vector<std::string>>>;
+
+// Error when two flags that mean one setting say different things; the same flag again replaces what it said before.
+void require_one_word(Said& said, const std::string& key, const std::string& flag, const std::vector<std::string>& values) {
+  const auto [before, first] = said.try_emplace(key, flag, values);
+  if (!first && before->second.first != flag && before->second.second != values) {
+    throw Error("--" + before->second.first + " and --" + flag + " both mean " + key + ", and say different things", "give one of them");
+  }
+  before->second = {flag, values};
+}
+
 // One `--name value`, `--name=value` or `section.key=value` after another, in any order.
 TrainArguments parse(const Arguments& arguments) {
   TrainArguments out;
+  Said said;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
     if (!word.starts_with("--")) {
@@ -72,7 +86,10 @@ TrainArguments parse(const Arguments& arguments) {
       throw Error(word + ": --" + name + " takes no value", "write --" + name + ", or leave it out");
     }
     const auto flag = std::find_if(train::flags().begin(), train::flags().end(), [&](const auto& f) { return f.name == name; });
-    if (flag != train::flags().end()) out.overrides.push_back(config::parse_override(flag->key + "=" + value()));
+    if (flag != train::flags().end()) {
+      out.overrides.push_back(config::parse_override(flag->key + "=" + value()));
+      require_one_word(said, flag->key, name, out.overrides.back().value.items);
+    }
     else if (name == "config" || name == "config-file") out.config = value();
     else if (name == "resume") out.options.resume = resume_from(value());
     else if (name == "overwrite") out.options.existing = train::Existing::kOverwrite;

@@ -51,7 +51,10 @@ OrderedJson plan_of(const Options& options, const Source& source, Format format)
 std::string config_text(const Source& source, checkpoint::DType dtype) {
   OrderedJson config = OrderedJson::parse(source.json.dump());
   const OrderedJson ours = source.config->write_hf(checkpoint::to_torch(dtype));
-  for (const auto& [key, value] : ours.items()) config[key] = value;
+  for (const auto& [key, value] : ours.items()) {
+    const bool habit = key == "output_router_logits" || key == "use_cache";  // says how transformers runs it, not what it is
+    if (!habit || !config.contains(key)) config[key] = value;
+  }
   config.erase("quantization_config");
   return config.dump(2) + "\n";
 }

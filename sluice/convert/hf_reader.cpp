@@ -36,6 +36,7 @@ class HfReader final : public Reader {
     if (const auto found = config.find("quantization_config"); found != config.end() && found->is_object() && found->value("quant_method", "") == "fp8") {
       fp8_ = checkpoint::fp8_blocks(*found, where + ": quantization_config");
     }
+    checkpoint::require_ignored_are_copies(weights_, *folder.config, table);
     CoverageCheck coverage(folder.path.string(), {weights_.names().begin(), weights_.names().end()});
     for (const std::string& name : weights_.names()) {
       if (folder.config->ignores(name)) coverage.ignore(name);

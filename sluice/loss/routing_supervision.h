@@ -41,7 +41,7 @@ struct RoutingSupervisionConfig {
     field("weight", weight, "Weight of the routing loss in the total; 0 = no supervision. Usual: 0.05 to 0.5.");
     field("target", target, "Preferences of a label: balanced (fixed, cannot collapse) or learned (the original's label embedding).");
     field("temperature", temperature, "Divides the preferences' logits: above 1 softer, below 1 sharper. Usual: 0.5 to 2.");
-    field("smoothing", smoothing, "Share of the balanced preferences that is spread over all experts; 0 to below 1.");
+    field("smoothing", smoothing, "Share of the balanced preferences that is spread over all experts; above 0 and below 1.");
     field("layers", layers, "Mixture layers to supervise, from 0; empty = all.");
     field("aggregate", aggregate, "each layer by itself, or one loss on the mean, the sum or the last of the layers' logits.");
     field("tokens", tokens, "Which tokens: all, those of the prompt, or those of the answer.");

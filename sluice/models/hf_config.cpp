@@ -10,6 +10,8 @@ nn::RopeScaling scaling_of(const HfConfig& rope) {
   nn::RopeScaling scaling;
   config::for_each_leaf(scaling, [&](const std::string& key, auto& field, const char*) { rope.read(key, field); });
   if (!rope.has("rope_type")) rope.read("type", scaling.rope_type);
+  if (scaling.rope_type != nn::RopeType::kDefault) rope.require({"factor"});
+  if (scaling.rope_type == nn::RopeType::kLlama3) rope.require({"low_freq_factor", "high_freq_factor"});
   return scaling;
 }
 
@@ -42,9 +44,9 @@ void HfConfig::read(std::string_view key, double& out) const {
 
 void HfConfig::read(std::string_view key, bool& out) const {
   const Json* value = find(key);
-  if (!value || value->is_null()) return;
-  if (!value->is_boolean()) throw wrong(key, "true or false");
-  out = value->get<bool>();
+  if (!value) return;
+  if (!value->is_boolean() && !value->is_null()) throw wrong(key, "true or false");
+  out = value->is_boolean() && value->get<bool>();
 }
 
 void HfConfig::read(std::string_view key, std::string& out) const {

@@ -25,7 +25,7 @@ class HfConfig {
 
   void read(std::string_view key, std::int64_t& out) const;
   void read(std::string_view key, double& out) const;
-  void read(std::string_view key, bool& out) const;
+  void read(std::string_view key, bool& out) const;  // null is false, as in Python
   void read(std::string_view key, std::string& out) const;
   void read(std::string_view key, std::vector<std::int64_t>& out) const;  // one number reads as a list of one
   void read(std::string_view key, std::vector<std::string>& out) const;

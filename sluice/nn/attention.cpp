@@ -1,9 +1,11 @@
 #include "sluice/nn/attention.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "sluice/kernels/cpu/attention.h"
+#include "sluice/kernels/cpu/decode_attention.h"
 #include "sluice/nn/parameter.h"
 #include "sluice/nn/raw.h"
 
@@ -108,6 +110,18 @@ bool kernel_fits(const at::Tensor& query, const at::Tensor& key, const at::Tenso
   return plain && use_cpu_kernels(query) && key.size(2) == value.size(2) && attention_supported(kernel_shape(query, key, shape, scale_of(options, query)));
 }
 
+// One new token a row against whole caches, by the kernel; undefined where that does not fit.   query [rows, heads, head_dim]
+at::Tensor decoded(const at::Tensor& query, const LayerCache& cache, const SequenceShape& shape, std::int64_t before, const AttentionOptions& options) {
+  if (shape.seq != 1 || at::GradMode::is_enabled() || shape.key_mask.defined() || options.softcap > 0 || options.sinks || !use_cpu_kernels(query)) return {};
+  const std::int64_t end = before + 1, begin = options.window > 0 ? std::max<std::int64_t>(0, end - options.window) : 0;
+  const kernels::cpu::DecodeShape decode{shape.rows, query.size(1), cache.keys.size(1), query.size(2), cache.keys.size(2), begin, end,
+                                         static_cast<float>(scale_of(options, query))};
+  if (cache.values.size(3) != query.size(2) || !decode_supported(decode)) return {};
+  const at::Tensor q = query.contiguous(), out = at::empty({shape.rows, query.size(1) * query.size(2)}, query.options());
+  kernels::cpu::decode_attention(decode, raw_bf16(q), raw_bf16(cache.keys), raw_bf16(cache.values), raw_bf16(out));
+  return out;
+}
+
 }  // namespace
 
 at::Tensor causal_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const SequenceShape& shape,
@@ -125,6 +139,7 @@ at::Tensor cached_attention(const at::Tensor& query, const at::Tensor& key, cons
   cache.keys.narrow(2, before, shape.seq).copy_(by_head(key, shape));
   cache.values.narrow(2, before, shape.seq).copy_(by_head(value, shape));
   if (before == 0) return causal_attention(query, key, value, shape, options);
+  if (const at::Tensor out = decoded(query, cache, shape, before, options); out.defined()) return out;
   return reference_attention(query, cache.keys.narrow(2, 0, total), cache.values.narrow(2, 0, total), shape, before, options);
 }
 

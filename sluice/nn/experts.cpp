@@ -61,6 +61,8 @@ struct ByExpert {
   }
   std::int64_t num_experts() const { return static_cast<std::int64_t>(order.offsets.size()) - 1; }
 
+  static at::Tensor product(const at::Tensor& x, const at::Tensor& w) { return few_rows(x) ? few_rows_product(x, w, x.scalar_type()) : at::mm(x, w.t()); }
+
   // Fills gate_up_rows [slots, 2 * ffn]; returns [tokens, hidden] float32.
   at::Tensor forward(const at::Tensor& hidden, const at::Tensor& row_weight, at::Tensor& gate_up_rows) const {
     at::Tensor out = at::zeros(hidden.sizes(), hidden.options().dtype(at::kFloat));
@@ -68,9 +70,9 @@ struct ByExpert {
       if (empty(e)) continue;
       const at::Tensor token = rows(order.token, e);
       at::Tensor both = rows(gate_up_rows, e);
-      at::mm_out(both, hidden.index_select(0, token), gate_up(e).t());
+      both.copy_(product(hidden.index_select(0, token), gate_up(e)));
       if (weights.gate_up_bias) both.copy_(both.to(at::kFloat) + weights.gate_up_bias->value.detach()[e]);
-      at::Tensor y = at::mm(Inner(both, activation).value().to(hidden.scalar_type()), down(e).t()).to(at::kFloat);
+      at::Tensor y = product(Inner(both, activation).value().to(hidden.scalar_type()), down(e)).to(at::kFloat);
       if (weights.down_bias) y = y + weights.down_bias->value.detach()[e];
       out.index_add_(0, token, y * rows(row_weight, e).unsqueeze(1));
     }
@@ -121,7 +123,7 @@ struct Saved : torch::CustomClassHolder {
   ExpertActivation activation;
 
   bool use_kernels(const at::Tensor& hidden) const {
-    return activation == ExpertActivation::kSwiglu && !weights.gate_up_bias && !weights.down_bias && use_cpu_kernels(hidden);
+    return activation == ExpertActivation::kSwiglu && !weights.gate_up_bias && !weights.down_bias && use_cpu_kernels(hidden) && !few_rows(hidden);
   }
   ByExpert by_expert() const { return {order, weights, activation}; }
 };

@@ -56,7 +56,10 @@ struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
 
 }  // namespace
 
-at::Tensor linear(const at::Tensor& x, const Parameter& weight) { return LinearFunction::apply(x.contiguous(), weight.value, &weight); }
+at::Tensor linear(const at::Tensor& x, const Parameter& weight) {
+  if (few_rows(x)) return few_rows_product(x.contiguous(), weight.value, x.scalar_type());
+  return LinearFunction::apply(x.contiguous(), weight.value, &weight);
+}
 
 at::Tensor Linear::forward(const at::Tensor& x) const {
   const at::Tensor product = linear(x, weight_);

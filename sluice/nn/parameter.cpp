@@ -36,6 +36,18 @@ at::Tensor untouched_zeros(std::int64_t count) {
   return at::from_blob(pages, {count}, [bytes](void* p) { munmap(p, bytes); }, at::TensorOptions(at::kFloat));
 }
 
+at::Tensor empty_weights(const std::vector<std::int64_t>& shape, at::ScalarType dtype) {
+  constexpr std::size_t kHugePage = std::size_t{2} << 20;
+  const std::size_t bytes = static_cast<std::size_t>(count(shape)) * c10::elementSize(dtype);
+  if (bytes < kHugePage) return at::empty(shape, dtype);
+  const std::size_t mapped = bytes + kHugePage;  // so that a whole number of large pages lies inside
+  void* pages = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (pages == MAP_FAILED) throw std::bad_alloc();
+  const auto begin = (reinterpret_cast<std::uintptr_t>(pages) + kHugePage - 1) / kHugePage * kHugePage;
+  madvise(reinterpret_cast<void*>(begin), bytes, MADV_HUGEPAGE);  // advice alone: without it the pages are small ones
+  return at::from_blob(reinterpret_cast<void*>(begin), shape, [pages, mapped](void*) { munmap(pages, mapped); }, at::TensorOptions(dtype));
+}
+
 at::ScalarType scalar_type(Precision precision) { return precision == Precision::kFloat32 ? at::kFloat : at::kBFloat16; }
 
 ParameterStore::ParameterStore(const std::vector<ParameterSpec>& specs) {

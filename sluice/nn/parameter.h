@@ -43,6 +43,9 @@ struct Parameter {
 // Float32 zeros [count] in pages that exist only once they are written: buffers that the first step fills cost nothing before it.
 at::Tensor untouched_zeros(std::int64_t count);
 
+// Uninitialised, in pages of 2 MB where the system gives them: reading weights once a token is faster without looking up small pages.
+at::Tensor empty_weights(const std::vector<std::int64_t>& shape, at::ScalarType dtype);
+
 // Owns all parameters of a model. Addresses of Parameters stay valid for the store's life.
 class ParameterStore {
  public:

@@ -4,6 +4,7 @@
 
 #include "sluice/base/error.h"
 #include "sluice/kernels/cpu/cpu_features.h"
+#include "sluice/kernels/cpu/few_rows.h"
 #include "sluice/kernels/cpu/linear.h"
 
 namespace sluice::nn {
@@ -19,6 +20,15 @@ bool use_cpu_kernels(const at::Tensor& tensor) {
 
 WithoutCpuKernels::WithoutCpuKernels() { ++g_without_kernels; }
 WithoutCpuKernels::~WithoutCpuKernels() { --g_without_kernels; }
+
+bool few_rows(const at::Tensor& x) { return !at::GradMode::is_enabled() && x.size(0) <= kernels::cpu::kFewRows && use_cpu_kernels(x); }
+
+at::Tensor few_rows_product(const at::Tensor& x, const at::Tensor& w, at::ScalarType out) {
+  const at::Tensor y = at::empty({x.size(0), w.size(0)}, x.options().dtype(out));
+  if (out == at::kFloat) kernels::cpu::few_rows_forward(x.size(0), x.size(1), w.size(0), raw_bf16(x), raw_bf16(w), raw_float(y));
+  else kernels::cpu::few_rows_forward(x.size(0), x.size(1), w.size(0), raw_bf16(x), raw_bf16(w), raw_bf16(y));
+  return y;
+}
 
 kernels::cpu::Bf16* raw_bf16(const at::Tensor& tensor) {
   SLUICE_CHECK(tensor.is_contiguous(), "kernels take contiguous tensors");

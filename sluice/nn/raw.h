@@ -24,6 +24,13 @@ class WithoutCpuKernels {
   WithoutCpuKernels& operator=(const WithoutCpuKernels&) = delete;
 };
 
+// Whether a product with these rows takes the kernel for a few of them: a step of generation, never of training, whose numbers then do not
+// depend on how few tokens a batch has.
+bool few_rows(const at::Tensor& x);
+
+// y = x w^T by that kernel, for weights that no gradient is wanted of.   x [rows, in], w [out, in], both bf16; returns [rows, out]
+at::Tensor few_rows_product(const at::Tensor& x, const at::Tensor& w, at::ScalarType out);
+
 kernels::cpu::Bf16* raw_bf16(const at::Tensor& tensor);  // contiguous bf16
 float* raw_float(const at::Tensor& tensor);              // contiguous float32; null for an undefined tensor
 kernels::cpu::Workspace& workspace();                    // of this thread

@@ -132,6 +132,7 @@ void mixture(const Check& check) {
   check.at_least("moe.z_loss_coef", r.moe.z_loss_coef, 0.0);
   check.at_least("moe.expert_capacity_factor", r.moe.expert_capacity_factor, 0.0);
   if (r.moe.router_aux_loss_coef) check.at_least("moe.router_aux_loss_coef", *r.moe.router_aux_loss_coef, 0.0);
+  else if (check.model) check.at_least("the model's router_aux_loss_coef", check.model->moe().router_aux_loss_coef, 0.0);
   check.at_least("train.mtp_loss_scaling_factor", r.train.mtp_loss_scaling_factor, 0.0);
   check.at_least("moe.expert_bias_update_rate", r.moe.expert_bias_update_rate, 0.0);
   if (r.moe.expert_bias_update_rate != 0 && check.model && check.model->moe().expert_biases.empty()) {
@@ -144,7 +145,7 @@ void supervision(const Check& check) {
   check.at_least("routing_supervision.weight", s.weight, 0.0);
   if (!(s.temperature > 0)) check.violations.add("routing_supervision.temperature = " + format(s.temperature) + " is not above 0", "use 0.5 to 2");
   if (!(s.smoothing > 0 && s.smoothing < 1)) {
-    check.violations.add("routing_supervision.smoothing = " + format(s.smoothing) + " is not between 0 and 1", "use 0.1; at 0 the loss would be infinite");
+    check.violations.add("routing_supervision.smoothing = " + format(s.smoothing) + " is not between 0 and 1", "use 0.1; at 0 a label would forbid experts altogether, and the gradient never ends");
   }
   if (std::set<std::int64_t>(s.layers.begin(), s.layers.end()).size() < s.layers.size()) {
     check.violations.add("routing_supervision.layers = " + format(s.layers) + " names a layer twice", "name each layer once");

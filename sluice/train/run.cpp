@@ -96,12 +96,24 @@ class Run {
     } catch (const Interrupted&) {
       throw;
     } catch (const std::exception& error) {
+      keep_last_state();
       fail(error);
       throw;
     }
   }
 
  private:
+  // A run that cannot go on (its data changed, a file cannot be written) does not lose the steps since the last save.
+  void keep_last_state() {
+    if (!session_ || progress_.step == 0 || saved_step_ == progress_.step) return;
+    try {
+      write_checkpoint();
+      log_.note("the state after step " + std::to_string(progress_.step) + " is saved: --resume latest goes on from there");
+    } catch (const std::exception& error) {  // the error that ends the run is the one to report
+      log_.warning("the state after step " + std::to_string(progress_.step) + " could not be saved: " + error.what());
+    }
+  }
+
   void open_folder() {
     make_folder(output_);
     log_.open_file(output_ / "log.txt");

@@ -147,6 +147,8 @@ def test_mxfp4_becomes_bf16_as_in_transformers(tmp_path):
     config = json.loads((tmp_path / "hf" / "config.json").read_text())
     config["quantization_config"] = {"quant_method": "mxfp4"}
     (tmp_path / "mxfp4" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "t.json").write_text("[[1, 2]]")
+    assert "sluice convert" in sluice("logits", "--model", tmp_path / "mxfp4", "--tokens", tmp_path / "t.json", "--output", tmp_path / "l.safetensors", "--dtype", "bf16", status=2).stderr
     sluice("convert", "--from", tmp_path / "mxfp4", "--to", tmp_path / "bf16", "--format", "hf")
     require_same(expected, tensors_of(tmp_path / "bf16"))
 
@@ -218,6 +220,14 @@ def test_coverage_is_exact(tmp_path, mixtral, change, says):
     bad = edited(mixtral, tmp_path / "bad", change)
     assert says in sluice("convert", "--from", bad, "--to", tmp_path / "out", status=2).stderr
     assert not (tmp_path / "out").exists() and not (tmp_path / "out.partial").exists()
+
+
+def test_a_head_that_is_said_to_be_the_embedding_must_be(tmp_path):
+    random_model(tmp_path / "hf", "llama", 61)
+    set_config(tmp_path / "hf", tie_word_embeddings=True)
+    (tmp_path / "t.json").write_text("[[1, 2]]")
+    for arguments in (["convert", "--from", tmp_path / "hf", "--to", tmp_path / "out"], ["logits", "--model", tmp_path / "hf", "--tokens", tmp_path / "t.json", "--output", tmp_path / "l.safetensors"]):
+        assert "lm_head.weight and model.embed_tokens.weight differ" in sluice(*arguments, status=2).stderr
 
 
 def test_experts_that_no_token_reached_are_listed(tmp_path):

@@ -27,14 +27,25 @@ bool saves_avx512() {
   return (low & 0xe6u) == 0xe6u;
 }
 
+// Bits of leaf 7 (Intel SDM volume 2A, CPUID): EBX 16 F, 17 DQ, 30 BW, 31 VL; subleaf 1 EAX 5 BF16.
+bool find_avx512() { return saves_avx512() && has(cpuid(7, 0).b, 16); }
+
+bool find_avx512_bf16() {
+  const std::uint32_t b = cpuid(7, 0).b;
+  return find_avx512() && has(b, 17) && has(b, 30) && has(b, 31) && has(cpuid(7, 1).a, 5);
+}
+
 }  // namespace
 
-// Bits of leaf 7 (Intel SDM volume 2A, CPUID): EBX 16 F, 17 DQ, 30 BW, 31 VL; subleaf 1 EAX 5 BF16.
-bool has_avx512() { return saves_avx512() && has(cpuid(7, 0).b, 16); }
+// Asked once: in a virtual machine CPUID goes to the host, which took a tenth of the time of generation.
+bool has_avx512() {
+  static const bool found = find_avx512();
+  return found;
+}
 
 bool has_avx512_bf16() {
-  const std::uint32_t b = cpuid(7, 0).b;
-  return has_avx512() && has(b, 17) && has(b, 30) && has(b, 31) && has(cpuid(7, 1).a, 5);
+  static const bool found = find_avx512_bf16();
+  return found;
 }
 
 }  // namespace sluice::kernels::cpu

@@ -53,9 +53,9 @@ void GptNeoxConfig::check(Violations& violations) const {
   }
   if (!(rotary_pct > 0 && rotary_pct <= 1)) {
     violations.add("model.rotary_pct = " + config::format(rotary_pct) + " is not above 0 and at most 1", "use the part of each head that is rotated, such as 0.25");
-  } else if (rotary_size() < 2 || rotary_size() % 2 != 0) {
+  } else if (rotary_size() < 1 || rotary_size() + rotary_size() % 2 > head_size()) {
     violations.add("model.rotary_pct = " + config::format(rotary_pct) + " rotates " + std::to_string(rotary_size()) + " of a head's " +
-                       std::to_string(head_size()) + " dimensions, and rotary embeddings need pairs", "choose sizes whose product is an even number");
+                       std::to_string(head_size()) + " dimensions, and there is no pair to rotate", "use a larger rotary_pct");
   }
   check_rope(rotary_emb_base, rope_scaling, violations);
   check_epsilon("layer_norm_eps", layer_norm_eps, violations);

@@ -39,6 +39,7 @@ class GptNeoxConfig final : public FieldsConfig<GptNeoxConfig> {
   }
 
   std::int64_t head_size() const { return hidden_size / num_attention_heads; }
+  // An odd number stands for the next even one, with frequencies of the odd one, as transformers has it.
   std::int64_t rotary_size() const { return static_cast<std::int64_t>(static_cast<double>(head_size()) * rotary_pct); }
 
   void read_hf(const Json& config, const std::string& where) override;

@@ -71,11 +71,6 @@ TEST(GptOss, WhatItDoesNotComputeIsAnErrorThatNamesTheKey) {
   }
 }
 
-TEST(GptOss, Mxfp4FoldersAreToBeConvertedFirst) {
-  GptOssConfig config = tiny();
-  EXPECT_THROW(config.fit_to_checkpoint([](const std::string& name) { return name.ends_with("_blocks"); }), Error);
-  config.fit_to_checkpoint([](const std::string&) { return false; });
-}
 
 TEST(GptOss, ImpossibleSizesAreNamed) {
   GptOssConfig config = tiny();

@@ -218,6 +218,26 @@ TEST(Attention, TokenByTokenWithACacheEqualsAllAtOnce) {
   }
 }
 
+TEST(Attention, OneNewTokenInBf16EqualsTheWholePassToItsRounding) {
+  const at::NoGradGuard no_grad;
+  for (const std::int64_t head_dim : {16, 48, 256}) {
+    for (const std::int64_t window : {0, 3}) {
+      at::manual_seed(9);
+      const at::Tensor q = at::randn({2 * 6, 4, head_dim}), k = at::randn({2 * 6, 2, head_dim}), v = at::randn({2 * 6, 2, head_dim});
+      const AttentionOptions options{.window = window};
+      const auto exact = [](const at::Tensor& x) { return x.to(at::kBFloat16).to(at::kFloat); };
+      const at::Tensor whole = causal_attention(exact(q), exact(k), exact(v), {2, 6, {}, {}}, options).view({2, 6, -1});
+      LayerCache cache = make_layer_cache({.rows = 2, .kv_heads = 2, .capacity = 9, .head_dim = head_dim, .value_dim = head_dim}, at::kBFloat16);
+      const auto part = [&](const at::Tensor& x, std::int64_t from, std::int64_t count) {
+        return x.view({2, 6, x.size(1), x.size(2)}).narrow(1, from, count).reshape({2 * count, x.size(1), x.size(2)}).to(at::kBFloat16);
+      };
+      cached_attention(part(q, 0, 5), part(k, 0, 5), part(v, 0, 5), {2, 5, {}, {}}, cache, 0, options);
+      const at::Tensor last = cached_attention(part(q, 5, 1), part(k, 5, 1), part(v, 5, 1), {2, 1, {}, {}}, cache, 5, options);
+      EXPECT_LT(relative_error(last.to(at::kFloat), whole.select(1, 5)), 4e-3) << head_dim << " " << window;  // bf16 keeps 8 bits
+    }
+  }
+}
+
 TEST(Parameters, RandomValuesDependOnSeedAndNameAloneNotOnThreads) {
   const auto values = [](std::uint64_t seed, int threads) {
     at::set_num_threads(threads);
