@@ -71,20 +71,21 @@ void write_torch_dist(Tensors& tensors, OutputFolder& out, Progress& progress) {
   }
   const fs::path folder = out.path() / kIteration;
   fs::create_directories(folder);
-  at::Tensor current;
+  std::vector<std::byte> current, piece;  // kept from part to part: aligned blocks made anew for each leave the heap full of holes
   const auto source = [&](std::size_t i) {
     const TensorPart& part = parts[i];
-    current = at::zeros(part.box.lengths, checkpoint::to_torch(part.dtype));
+    current.assign(part.num_bytes(), std::byte{0});
     for (const MegatronSlice* slice : map.of_megatron(part.name)) {
       if (!checkpoint::intersect(slice->megatron_box, part.box)) continue;
       const Part& from = parts_by_name.at(slice->hf);
-      const at::Tensor values = tensors.read(from), piece = at::empty(slice->hf_box.lengths, values.options());
+      const at::Tensor values = tensors.read(from);
       const std::size_t element = checkpoint::size_bytes(part.dtype);
-      checkpoint::copy_shared(bytes_of(values), checkpoint::whole(from.hf->shape), bytes_of(piece), slice->hf_box, element);
-      checkpoint::copy_shared(bytes_of(piece), slice->megatron_box, bytes_of(current), part.box, element);
+      piece.resize(checkpoint::num_elements(slice->hf_box) * element);
+      checkpoint::copy_shared(bytes_of(values), checkpoint::whole(from.hf->shape), piece, slice->hf_box, element);
+      checkpoint::copy_shared(piece, slice->megatron_box, current, part.box, element);
     }
     progress.add(part.num_bytes());
-    return std::span<const std::byte>(bytes_of(current));
+    return std::span<const std::byte>(current);
   };
   checkpoint::write_dcp_index(folder, {checkpoint::write_dcp_shard(folder, 0, parts, source)});
   write_common(folder / "common.pt");

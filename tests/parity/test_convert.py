@@ -284,6 +284,7 @@ def test_memory_stays_at_a_few_tensors(tmp_path):
     print(f"model {size / 1e6:.0f} MB, largest tensor {largest / 1e6:.0f} MB, anonymous peak {peak / 1e6:.0f} MB, of the program alone {idle / 1e6:.0f} MB")
     assert peak < 2 * largest + 200e6 < size
     assert peak_anonymous("convert", "--from", tmp_path / "native", "--to", tmp_path / "back", "--verify", "none") < 2 * largest + 200e6
+    assert peak_anonymous("convert", "--from", tmp_path / "hf", "--to", tmp_path / "megatron", "--format", "torch_dist", "--verify", "none") < 2 * largest + 200e6
 
 
 def peak_anonymous(*arguments):
