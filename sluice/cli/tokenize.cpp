@@ -67,7 +67,7 @@ int run_tokenize(const Arguments& arguments, Log&) {
   const auto tokenizer = text_only ? nullptr : text::open_tokenizer(find_model(path));
   if (chat) tokenize_chats(*chat_template, tokenizer.get(), std::cin, std::cout);
   else if (decode) detokenize(*tokenizer, std::cin, std::cout, num_threads);
-  else tokenize(*tokenizer, no_special_tokens ? text::SpecialTokens::kNone : text::SpecialTokens::kAdd, std::cin, std::cout);
+  else tokenize(*tokenizer, no_special_tokens ? text::SpecialTokens::kNone : text::SpecialTokens::kAdd, std::cin, std::cout, num_threads);
   return 0;
 }
 

@@ -29,14 +29,14 @@ const text::Tokenizer& tokenizer() {
 std::string tokenized(const std::string& lines, text::SpecialTokens add = text::SpecialTokens::kNone) {
   std::istringstream in(lines);
   std::ostringstream out;
-  tokenize(tokenizer(), add, in, out);
+  tokenize(tokenizer(), add, in, out, 1);
   return out.str();
 }
 
 std::string detokenized(const std::string& lines) {
   std::istringstream in(lines);
   std::ostringstream out;
-  detokenize(tokenizer(), in, out);
+  detokenize(tokenizer(), in, out, 1);
   return out.str();
 }
 
