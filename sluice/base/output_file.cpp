@@ -125,4 +125,11 @@ void require_writable_folder(const fs::path& folder) {
   require_writable(existing / "probe");
 }
 
+void require_other_file(const fs::path& input, const fs::path& output) {
+  std::error_code ignored;
+  if (fs::is_regular_file(output, ignored) && fs::equivalent(input, output, ignored)) {
+    throw Error("--output " + output.string() + " is the file that is read, and its rows would be lost", "name another file");
+  }
+}
+
 }  // namespace sluice

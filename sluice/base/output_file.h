@@ -30,6 +30,9 @@ class OutputFile {
 // Error when an OutputFile for `path` could not be made: asked before long work begins, so that its result has a place. Leaves no trace.
 void require_writable(const fs::path& path);
 
+// Error when `output` is the very file that is read: its rows would be gone.
+void require_other_file(const fs::path& input, const fs::path& output);
+
 // As require_writable, for writers that cannot write through: Error for a pipe, a device or a descriptor too. Returns the file that `path`
 // names in the end, by its links.
 fs::path require_replaceable(const fs::path& path);

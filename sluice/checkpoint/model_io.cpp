@@ -21,19 +21,6 @@ bool has_shards(const fs::path& folder) {
   return false;
 }
 
-// The tensor over a file's bytes; copied when they are not aligned to their elements.
-at::Tensor over(const TensorView& view) {
-  const at::ScalarType type = to_torch(view.dtype);
-  const std::size_t element = size_bytes(view.dtype);
-  if (reinterpret_cast<std::uintptr_t>(view.bytes.data()) % element == 0) {
-    // Read only: the map is private and its pages are not writable, and nothing here writes to the result.
-    return at::from_blob(const_cast<std::byte*>(view.bytes.data()), view.shape, at::TensorOptions(type));
-  }
-  at::Tensor copy = at::empty(view.shape, type);
-  std::memcpy(copy.data_ptr(), view.bytes.data(), view.bytes.size());
-  return copy;
-}
-
 std::string list(const std::vector<std::string>& names) {
   std::string out;
   for (std::size_t i = 0; i < names.size() && i < 8; ++i) out += (i ? ", " : "") + names[i];
@@ -62,7 +49,7 @@ void load_hf(const ModelFolder& model, const std::vector<models::TensorSpec>& ta
   const fs::path& path = model.path;
   const WeightFolder folder(path);
   std::set<std::string> unused;
-  require_ignored_are_copies(folder, *model.config, table);
+  require_equal_copies(folder, *model.config, table);
   for (const std::string& name : folder.names()) {
     if (!model.config->ignores(name)) unused.insert(name);
   }
@@ -80,18 +67,11 @@ void load_hf(const ModelFolder& model, const std::vector<models::TensorSpec>& ta
       }
       if (view->dtype == DType::kF8E4M3) throw quantised(path, name, "FP8");
       if (view->shape != part.shape) throw wrong_shape(name, view->shape, part.shape);
-      const at::Tensor source = in_our_layout(over(*view), part.layout);
+      const at::Tensor source = in_our_layout(tensor_over(*view), part.layout);
       flat.narrow(0, part.offset, source.numel()).view(source.sizes()).copy_(source);
       unused.erase(name);
     }
-    for (const std::string& copy : spec.hf_copies) {
-      const TensorView *view = folder.find(copy), *first = folder.find(spec.hf[0].name);
-      if (view && first && !std::ranges::equal(view->bytes, first->bytes)) {
-        throw Error(path.string() + ": " + copy + " and " + spec.hf[0].name + " should hold the same values, and differ",
-                    "take the checkpoint again; this architecture shares the two");
-      }
-      unused.erase(copy);
-    }
+    for (const std::string& copy : spec.hf_copies) unused.erase(copy);
   }
   if (!missing.empty()) throw Error(path.string() + " lacks " + std::to_string(missing.size()) + " tensors of the model: " + list(missing), "take the checkpoint again, whole");
   if (!unused.empty()) {
@@ -114,7 +94,7 @@ void load_native(const fs::path& path, const std::vector<models::TensorSpec>& ta
     if (info->shape != spec.parameter.shape) throw wrong_shape(spec.parameter.name, info->shape, spec.parameter.shape);
     at::Tensor out = destination(store.at(spec.parameter.name));
     const at::Tensor read = out.scalar_type() == to_torch(info->dtype) ? out : at::empty(info->shape, to_torch(info->dtype));
-    folder.read(spec.parameter.name, {static_cast<std::byte*>(read.data_ptr()), static_cast<std::size_t>(read.nbytes())});
+    folder.read(spec.parameter.name, bytes_of(read));
     if (!read.is_same(out)) out.copy_(read);
     unused.erase(spec.parameter.name);
   }
@@ -126,32 +106,29 @@ void load_native(const fs::path& path, const std::vector<models::TensorSpec>& ta
   }
 }
 
-DType largest_dtype(const fs::path& path, FolderKind kind) {
-  DType dtype = DType::kF32;
+// What a folder's weights are, from one look at their headers.
+struct Inventory {
+  std::set<std::string> names;
+  DType dtype = DType::kF32;  // of the largest tensor
+};
+
+Inventory inventory(const fs::path& path, FolderKind kind) {
+  Inventory out;
   std::uint64_t largest = 0;
-  const auto consider = [&](DType candidate, std::uint64_t elements) {
+  const auto consider = [&](const std::string& name, DType dtype, std::uint64_t elements) {
+    out.names.insert(name);
     if (elements <= largest) return;
     largest = elements;
-    dtype = candidate;
+    out.dtype = dtype;
   };
   if (kind == FolderKind::kHf) {
     const WeightFolder folder(path);
-    for (const std::string& name : folder.names()) consider(folder.find(name)->dtype, folder.find(name)->bytes.size() / size_bytes(folder.find(name)->dtype));
+    for (const std::string& name : folder.names()) consider(name, folder.find(name)->dtype, folder.find(name)->bytes.size() / size_bytes(folder.find(name)->dtype));
   } else {
     const ShardedFolder folder(path, ShardedFolder::Checksums::kSkip);
-    for (const std::string& name : folder.names()) consider(folder.find(name)->dtype, *tensor_bytes(DType::kU8, folder.find(name)->shape));
+    for (const std::string& name : folder.names()) consider(name, folder.find(name)->dtype, *tensor_bytes(DType::kU8, folder.find(name)->shape));
   }
-  return dtype;
-}
-
-std::set<std::string> tensor_names(const ModelFolder& folder) {
-  if (folder.kind == FolderKind::kHf) {
-    const WeightFolder weights(folder.path);
-    return {weights.names().begin(), weights.names().end()};
-  }
-  const ShardedFolder weights(folder.path, ShardedFolder::Checksums::kSkip);
-  const auto names = weights.names();
-  return {names.begin(), names.end()};
+  return out;
 }
 
 }  // namespace
@@ -175,6 +152,20 @@ DType from_torch(at::ScalarType dtype) {
     default: SLUICE_CHECK(false, "no weight has this type"); return DType::kF32;
   }
 }
+
+at::Tensor tensor_over(const TensorView& view) {
+  const at::ScalarType type = to_torch(view.dtype);
+  const std::size_t element = size_bytes(view.dtype);
+  if (reinterpret_cast<std::uintptr_t>(view.bytes.data()) % element == 0) {
+    // Read only: the map is private and its pages are not writable, and nothing here writes to the result.
+    return at::from_blob(const_cast<std::byte*>(view.bytes.data()), view.shape, at::TensorOptions(type));
+  }
+  at::Tensor copy = at::empty(view.shape, type);
+  std::memcpy(copy.data_ptr(), view.bytes.data(), view.bytes.size());
+  return copy;
+}
+
+std::span<std::byte> bytes_of(const at::Tensor& tensor) { return {static_cast<std::byte*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())}; }
 
 at::Tensor exact_value(const nn::Parameter& parameter) { return parameter.master.defined() ? parameter.master : parameter.value.detach(); }
 
@@ -200,16 +191,16 @@ ModelFolder open_model_folder(const fs::path& given) {
   folder.architecture = config["model_type"].get<std::string>();
   folder.config = models::find_architecture(folder.architecture, where).make_config();
   folder.config->read_hf(config, where);
-  const std::set<std::string> names = tensor_names(folder);
-  folder.config->fit_to_checkpoint([&](const std::string& name) { return names.contains(name); });
+  const Inventory weights = inventory(path, folder.kind);
+  folder.dtype = weights.dtype;
+  folder.config->fit_to_checkpoint([&](const std::string& name) { return weights.names.contains(name); });
   Violations violations;
   folder.config->check(violations);
   violations.raise(where);
-  folder.dtype = largest_dtype(path, folder.kind);
   return folder;
 }
 
-void require_ignored_are_copies(const WeightFolder& folder, const models::ModelConfig& config, const std::vector<models::TensorSpec>& table) {
+void require_equal_copies(const WeightFolder& folder, const models::ModelConfig& config, const std::vector<models::TensorSpec>& table) {
   const std::string& embedding = table.front().hf.front().name;
   const TensorView* first = folder.find(embedding);
   for (const std::string& name : folder.names()) {
@@ -217,6 +208,14 @@ void require_ignored_are_copies(const WeightFolder& folder, const models::ModelC
     if (!first || !config.ignores(name) || view->shape != first->shape || std::ranges::equal(view->bytes, first->bytes)) continue;
     throw Error(folder.path().string() + ": config.json ties the head to the embedding, but " + name + " and " + embedding + " differ",
                 "set tie_word_embeddings to false in config.json, which is how transformers 5 takes such a folder; or remove " + name);
+  }
+  for (const models::TensorSpec& spec : table) {
+    for (const std::string& copy : spec.hf_copies) {
+      const TensorView *view = folder.find(copy), *original = folder.find(spec.hf[0].name);
+      if (!view || !original || std::ranges::equal(view->bytes, original->bytes)) continue;
+      throw Error(folder.path().string() + ": " + copy + " and " + spec.hf[0].name + " should hold the same values, and differ",
+                  "take the checkpoint again; this architecture shares the two");
+    }
   }
 }
 
@@ -260,7 +259,7 @@ void export_hf(const fs::path& to, const models::ModelConfig& config, const std:
     const auto count = static_cast<std::int64_t>(*tensor_bytes(DType::kU8, shape));
     const at::Tensor ours = exact_value(*parameter).view({-1}).narrow(0, part->offset, count).view(shape);
     current = in_our_layout(ours, part->layout).to(to_torch(declared[i].dtype)).contiguous();
-    return std::span(static_cast<const std::byte*>(current.data_ptr()), static_cast<std::size_t>(current.nbytes()));
+    return std::span<const std::byte>(bytes_of(current));
   };
   write_weight_folder(to, declared, source);
   write_file_atomic(to / "config.json", config.write_hf(to_torch(dtype)).dump(2) + "\n");

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,9 +36,9 @@ ModelFolder open_model_folder(const fs::path& given);
 // Parameters of the store that are not in `table` are left alone.
 void load_weights(const ModelFolder& folder, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store);
 
-// Error when a tensor that the config lets be, a head that is said to be the embedding, has other values than the embedding: left out, the
-// model would compute something else.
-void require_ignored_are_copies(const WeightFolder& folder, const models::ModelConfig& config, const std::vector<models::TensorSpec>& table);
+// Error when a tensor that should hold the values of another one does not: a copy that the table names, or a head that the config lets be
+// as the embedding. Left out, the model would compute something else.
+void require_equal_copies(const WeightFolder& folder, const models::ModelConfig& config, const std::vector<models::TensorSpec>& table);
 
 // Gives every parameter of a store for inference an uninitialised value: in `dtype`, norms and routers in float32.
 void allocate_for_inference(nn::ParameterStore& store, at::ScalarType dtype);
@@ -46,6 +47,11 @@ void allocate_for_inference(nn::ParameterStore& store, at::ScalarType dtype);
 // generation_config.json.
 void export_hf(const fs::path& to, const models::ModelConfig& config, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store, DType dtype,
                const std::optional<fs::path>& tokenizer_folder);
+
+// A tensor over a file's bytes, which must outlive it and are only read; copied when they are not aligned to their elements.
+at::Tensor tensor_over(const TensorView& view);
+// The bytes of a contiguous tensor.
+std::span<std::byte> bytes_of(const at::Tensor& tensor);
 
 // A parameter's full-precision tensor: the master where there is one.
 at::Tensor exact_value(const nn::Parameter& parameter);

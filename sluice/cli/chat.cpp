@@ -4,20 +4,16 @@
 
 #include <iostream>
 
-#include "sluice/base/error.h"
 #include "sluice/base/json.h"
+#include "sluice/cli/standard_streams.h"
 
 namespace sluice::cli {
 
 void answer_message(generate::Chat& chat, const std::string& message, AnswerForm form, std::ostream& out) {
-  const auto write = [&](const std::string& text) {
-    out << text << std::flush;
-    if (!out) throw Error("cannot write to standard output", "check the disk or the program that reads it");
-  };
   const generate::Answer answer = chat.say(message, [&](const std::string& piece) {
-    if (form == AnswerForm::kText) write(piece);
+    if (form == AnswerForm::kText) write_now(out, piece);
   });
-  write(form == AnswerForm::kText ? "\n" : dump_json(OrderedJson{{"text", answer.text}, {"ids", answer.ids}}) + "\n");
+  write_now(out, form == AnswerForm::kText ? "\n" : dump_json(OrderedJson{{"text", answer.text}, {"ids", answer.ids}}) + "\n");
 }
 
 void converse(generate::Chat& chat, AnswerForm form, std::istream& in, std::ostream& out) {

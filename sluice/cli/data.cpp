@@ -30,14 +30,6 @@ void add_input(CLI::App& app, fs::path& input, const std::string& help) {
   app.add_option("--input", input, help)->required()->transform(dash_is("/dev/stdin"));
 }
 
-// Error when the output is the very file that is read: its rows would be gone.
-void require_other(const fs::path& input, const fs::path& output) {
-  std::error_code ignored;
-  if (fs::is_regular_file(output, ignored) && fs::equivalent(input, output, ignored)) {
-    throw Error("--output " + output.string() + " is the file that is read, and its rows would be lost", "name another file");
-  }
-}
-
 void add_files(CLI::App& app, fs::path& input, fs::path& output) {
   add_input(app, input, "JSONL file, one object with a \"question\" a line");
   app.add_option("--output", output, "File to write; appears only when it is whole")->required()->transform(dash_is("/dev/stdout"));
@@ -87,7 +79,7 @@ int run_balance(const Arguments& arguments, Log& log) {
       ->required();
   app.add_option("--seed", request.seed, "Chooses the sample and its order")->capture_default_str()->check(whole_number(0));
   if (parse(app, arguments) == Parsed::kHelpShown) return 0;
-  require_other(request.input, request.output);
+  require_other_file(request.input, request.output);
   request.wanted = data::parse_category_counts(counts);
   const data::BalanceSummary summary = data::balance(request);
   for (std::size_t k = 0; k < request.wanted.size(); ++k) {
@@ -133,7 +125,7 @@ int run_split(const Arguments& arguments, Log& log) {
     if (failure) throw Error("cannot make the folder " + outputs[0].string() + ": " + failure.message(), "make the folder it is to lie in");
     outputs = {outputs[0] / "train.jsonl", outputs[0] / "validation.jsonl"};
   }
-  for (const fs::path& output : outputs) require_other(request.input, output);
+  for (const fs::path& output : outputs) require_other_file(request.input, output);
   request.train_output = outputs[0];
   request.validation_output = outputs[1];
   const data::SplitSummary summary = data::split(request);
@@ -154,7 +146,7 @@ int run_stats(const Arguments& arguments, Log&) {
   app.add_flag("--json", json, "Print one JSON object");
   if (parse(app, arguments) == Parsed::kHelpShown) return 0;
   if (!output.empty()) {
-    require_other(input, output);
+    require_other_file(input, output);
     require_writable(output);
   }
   const auto opened = tokenizer.empty() ? nullptr : text::open_tokenizer(find_model(tokenizer));

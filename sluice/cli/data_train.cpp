@@ -81,10 +81,7 @@ int run_train_classifier(const Arguments& arguments, Log& log) {
   app.add_option("--evaluate", evaluate, "Labelled JSONL file to score the written model on; may be given several times");
   if (parse(app, arguments) == Parsed::kHelpShown) return 0;
 
-  for (const fs::path& input : inputs) {
-    std::error_code ignored;
-    if (fs::equivalent(input, output, ignored)) throw Error("--output " + output.string() + " is a file that is read", "name another file");
-  }
+  for (const fs::path& input : inputs) require_other_file(input, output);
   require_writable(output);
   const data::ClassifierTrainer trainer(read_rows(inputs), settings);
   const std::vector<data::TrainingRow> unseen = read_rows(evaluate);

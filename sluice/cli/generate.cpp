@@ -7,6 +7,7 @@
 #include "sluice/cli/chat.h"
 #include "sluice/cli/hub.h"
 #include "sluice/cli/model_flags.h"
+#include "sluice/cli/standard_streams.h"
 #include "sluice/generate/answer.h"
 #include "sluice/generate/logits.h"
 
@@ -100,28 +101,23 @@ std::vector<std::vector<std::int32_t>> prompt_ids(const GenerateFlags& flags, co
   return ids;
 }
 
-void print(const std::string& text) {
-  std::cout << text << std::flush;
-  if (!std::cout) throw Error("cannot write to standard output", "check the disk or the program that reads it");
-}
-
 // Ids alone, for a model without a tokenizer.
 void continue_ids(const generate::Runnable& runnable, const std::vector<std::int32_t>& prompt, const GenerateFlags& flags) {
   bool first = true;
   const auto ids = generate::generate(runnable, {prompt}, flags.options, [&](std::size_t, std::int32_t id) {
-    if (!flags.json) print((std::exchange(first, false) ? "" : " ") + std::to_string(id));
+    if (!flags.json) write_now(std::cout, (std::exchange(first, false) ? "" : " ") + std::to_string(id));
     return generate::Next::kGoOn;
   })[0];
-  print(flags.json ? dump_json(OrderedJson{{"text", nullptr}, {"ids", ids}}) + "\n" : "\n");
+  write_now(std::cout, flags.json ? dump_json(OrderedJson{{"text", nullptr}, {"ids", ids}}) + "\n" : "\n");
 }
 
 void continue_text(const generate::Runnable& runnable, const text::Tokenizer& tokenizer, const std::vector<std::int32_t>& prompt,
                    const GenerateFlags& flags) {
   const generate::Answer answer =
       generate::answer(runnable, tokenizer, prompt, flags.options, flags.stop_strings, [&](const std::string& piece) {
-        if (!flags.json) print(piece);
+        if (!flags.json) write_now(std::cout, piece);
       });
-  print(flags.json ? dump_json(OrderedJson{{"text", answer.text}, {"ids", answer.ids}}) + "\n" : "\n");
+  write_now(std::cout, flags.json ? dump_json(OrderedJson{{"text", answer.text}, {"ids", answer.ids}}) + "\n" : "\n");
 }
 
 void continue_all(const generate::Runnable& runnable, const text::Tokenizer* tokenizer, GenerateFlags& flags) {

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <iostream>
-#include <string_view>
+#include <string>
 
-#include "sluice/base/error.h"
 #include "sluice/base/interrupt.h"
 #include "sluice/base/nearest.h"
+#include "sluice/base/user_error.h"
 #include "sluice/base/version.h"
 #include "sluice/cli/command.h"
 #include "sluice/cli/standard_streams.h"
@@ -45,11 +45,6 @@ int dispatch(const std::vector<std::string>& arguments, Log& log) {
   throw Error("there is no command '" + arguments[0] + "'", "did you mean '" + nearest(arguments[0], names) + "'? `sluice --help` lists all");
 }
 
-// libtorch's allocator tells of its failure in words alone.
-bool is_out_of_memory(const std::exception& error) {
-  return dynamic_cast<const std::bad_alloc*>(&error) || std::string_view(error.what()).find("DefaultCPUAllocator: can't allocate memory") != std::string_view::npos;
-}
-
 // Freed memory stays with the program: a training step would else spend a third of its time on page faults (docs/performance.md).
 void keep_pages() {
   mallopt(M_MMAP_THRESHOLD, 32 << 20);  // glibc's largest
@@ -67,24 +62,18 @@ int main(int argc, char** argv) {
     const int status = dispatch({argv + 1, argv + argc}, log);
     cli::require_output_written();
     return status;
-  } catch (const Error& error) {
-    std::cerr << "error: " << error.what() << std::endl;
-    return kUserError;
-  } catch (const fs::filesystem_error& error) {
-    std::cerr << "error: " << error.what() << "\n  fix: check that the path exists, is of the right kind, and that you may use it" << std::endl;
-    return kUserError;
   } catch (const Interrupted&) {
     return kInterruptedStatus;
   } catch (const Bug& bug) {
     std::cerr << "bug: " << bug.what() << "\n  please report it with these lines:\n";
     for (const std::string& frame : bug.stack()) std::cerr << "    " << frame << "\n";
     return kBug;
-  } catch (const std::exception& error) {
-    if (is_out_of_memory(error)) {
-      std::cerr << "error: out of memory\n  fix: use a smaller batch (train.micro_batch_size, --batch-size) or model, or memory.recompute=full" << std::endl;
+  } catch (const std::exception& failure) {
+    if (const auto error = user_error(failure)) {
+      std::cerr << "error: " << error->what() << std::endl;
       return kUserError;
     }
-    std::cerr << "bug: " << error.what() << "\n  please report it with the command that led here" << std::endl;
+    std::cerr << "bug: " << failure.what() << "\n  please report it with the command that led here" << std::endl;
     return kBug;
   }
 }

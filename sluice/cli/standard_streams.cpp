@@ -26,4 +26,9 @@ void require_output_written() {
   throw Error("standard output could not be written" + reason + "; what arrived there is not whole", "check the disk, or the program that reads it");
 }
 
+void write_now(std::ostream& out, const std::string& text) {
+  out << text << std::flush;
+  if (!out) throw Error("cannot write to standard output", "check the disk or the program that reads it");
+}
+
 }  // namespace sluice::cli

@@ -5,11 +5,10 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <sstream>
 
-#include "sluice/base/error.h"
 #include "sluice/base/interrupt.h"
 #include "sluice/base/nearest.h"
+#include "sluice/base/user_error.h"
 #include "sluice/cli/arguments.h"
 #include "sluice/cli/hub.h"
 #include "sluice/config/fields.h"
@@ -154,12 +153,8 @@ std::vector<std::string> values_of(const config::Setting& setting) {
 // Every setting's key, the sizes of the models included.
 std::vector<std::string> all_keys() {
   std::vector<std::string> keys = config::keys(train::Recipe{});
-  for (const models::Architecture& architecture : models::architectures()) {
-    std::istringstream sizes(architecture.make_config()->to_yaml());
-    for (std::string line; std::getline(sizes, line);) {
-      const std::string key = "model." + line.substr(0, line.find(':'));
-      if (std::ranges::find(keys, key) == keys.end()) keys.push_back(key);
-    }
+  for (const auto& [key, architectures] : train::size_settings()) {
+    if (std::ranges::find(keys, key) == keys.end()) keys.push_back(key);
   }
   return keys;
 }
@@ -242,12 +237,9 @@ std::optional<Error> try_one(const train::ResolvedRecipe& resolved, const TrainA
   try {
     run_one(resolved, given, own);
     return std::nullopt;
-  } catch (const Error& error) {
-    return error;
-  } catch (const fs::filesystem_error& error) {
-    return Error(error.what(), "check that the path exists, is of the right kind, and that you may use it");
-  } catch (const std::bad_alloc&) {
-    return Error("out of memory", "use a smaller train.micro_batch_size or model, or memory.recompute=full");
+  } catch (const std::exception& failure) {
+    if (auto error = user_error(failure)) return error;
+    throw;
   }
 }
 

@@ -21,12 +21,6 @@ bool keeps_trainer(const Options& options, const Source& source, Format format) 
   return source.kind == Source::Kind::kNative && format == Format::kNative && options.optimizer_state == OptimizerState::kKept && fs::is_directory(source.path / "trainer");
 }
 
-std::uint64_t folder_bytes(const fs::path& folder) {
-  std::uint64_t total = 0;
-  for (const auto& entry : fs::directory_iterator(folder)) total += entry.is_regular_file() ? entry.file_size() : 0;
-  return total;
-}
-
 // Enough to tell one conversion from another: a file of the source that changed, or another setting, starts anew.
 OrderedJson plan_of(const Options& options, const Source& source, Format format) {
   OrderedJson files = OrderedJson::object();
@@ -90,7 +84,7 @@ void require_meaningful(const Options& options, const Source& source, Format for
 void write(const Options& options, Source& source, Format format, Log& log) {
   Tensors tensors(source, options.dtype);
   const bool trainer = keeps_trainer(options, source, format);
-  const std::uint64_t bytes = num_bytes(tensors) + (trainer ? folder_bytes(source.path / "trainer") : 0);
+  const std::uint64_t bytes = num_bytes(tensors) + (trainer ? bytes_in(source.path / "trainer") : 0);
   OutputFolder out(options.to, plan_of(options, source, format), bytes, log);
   Progress progress("converting", bytes, log);
   switch (format) {

@@ -1,8 +1,5 @@
 #include <ATen/ATen.h>
 
-#include <algorithm>
-#include <cstring>
-
 #include "sluice/base/error.h"
 #include "sluice/checkpoint/dequantize_fp8.h"
 #include "sluice/checkpoint/dequantize_mxfp4.h"
@@ -13,20 +10,9 @@
 namespace sluice::convert {
 namespace {
 
+using checkpoint::bytes_of;
 using checkpoint::DType;
 using checkpoint::TensorView;
-
-std::span<std::byte> bytes_of(const at::Tensor& tensor) { return {static_cast<std::byte*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())}; }
-
-at::Tensor over(const TensorView& view) {
-  const at::ScalarType type = checkpoint::to_torch(view.dtype);
-  if (reinterpret_cast<std::uintptr_t>(view.bytes.data()) % checkpoint::size_bytes(view.dtype) == 0) {
-    return at::from_blob(const_cast<std::byte*>(view.bytes.data()), view.shape, at::TensorOptions(type));  // only read
-  }
-  at::Tensor copy = at::empty(view.shape, type);
-  std::memcpy(copy.data_ptr(), view.bytes.data(), view.bytes.size());
-  return copy;
-}
 
 class HfReader final : public Reader {
  public:
@@ -36,14 +22,14 @@ class HfReader final : public Reader {
     if (const auto found = config.find("quantization_config"); found != config.end() && found->is_object() && found->value("quant_method", "") == "fp8") {
       fp8_ = checkpoint::fp8_blocks(*found, where + ": quantization_config");
     }
-    checkpoint::require_ignored_are_copies(weights_, *folder.config, table);
+    checkpoint::require_equal_copies(weights_, *folder.config, table);
     CoverageCheck coverage(folder.path.string(), {weights_.names().begin(), weights_.names().end()});
     for (const std::string& name : weights_.names()) {
       if (folder.config->ignores(name)) coverage.ignore(name);
     }
     for (const models::TensorSpec& spec : table) {
       for (const models::HfPart& part : spec.hf) check(part, coverage);
-      for (const std::string& copy : spec.hf_copies) check_copy(copy, spec.hf[0].name, coverage);
+      for (const std::string& copy : spec.hf_copies) coverage.ignore(copy);
     }
     coverage.finish();
   }
@@ -56,7 +42,7 @@ class HfReader final : public Reader {
   at::Tensor read(const Part& part) override {
     const TensorView* view = find(*part.hf);
     if (!view) return from_mxfp4(*part.hf);
-    return view->dtype == DType::kF8E4M3 ? from_fp8(*view) : over(*view);
+    return view->dtype == DType::kF8E4M3 ? from_fp8(*view) : checkpoint::tensor_over(*view);
   }
 
  private:
@@ -90,14 +76,6 @@ class HfReader final : public Reader {
     bytes.push_back(checkpoint::kMxfp4GroupBytes);
     if (blocks->shape != bytes) coverage.wrong_shape(part.name + "_blocks", blocks->shape, bytes);
     if (scales->shape != grouped) coverage.wrong_shape(part.name + "_scales", scales->shape, grouped);
-  }
-
-  void check_copy(const std::string& copy, const std::string& original, CoverageCheck& coverage) const {
-    const TensorView *view = weights_.find(copy), *first = weights_.find(original);
-    coverage.ignore(copy);
-    if (!view || !first || std::ranges::equal(view->bytes, first->bytes)) return;
-    throw Error(weights_.path().string() + ": " + copy + " and " + original + " should hold the same values, and differ",
-                "take the checkpoint again; this architecture shares the two");
   }
 
   at::Tensor from_fp8(const TensorView& view) const {

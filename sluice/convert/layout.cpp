@@ -22,8 +22,6 @@ Range cut(std::int64_t size, std::int64_t n, std::int64_t r) {
   return {begin, end - begin};
 }
 
-bool of_experts(Shard shard) { return shard == Shard::kExperts || shard == Shard::kExpertGateUp || shard == Shard::kExpertColumns; }
-
 // The dimension that tensor parallelism cuts; -1 = none.
 std::int64_t tensor_dim(Shard shard) {
   switch (shard) {
@@ -54,7 +52,7 @@ std::int64_t count_layers(const std::vector<TensorSpec>& table) {
 
 std::int64_t count_experts(const std::vector<TensorSpec>& table) {
   for (const TensorSpec& spec : table) {
-    if (of_experts(spec.shard)) return spec.parameter.shape[0];
+    if (holds_experts(spec.shard)) return spec.parameter.shape[0];
   }
   return 0;
 }
@@ -112,14 +110,14 @@ std::vector<std::vector<TensorPart>> shard_parts(const std::vector<TensorSpec>& 
   for (const TensorSpec& spec : table) {
     const std::int64_t dim = tensor_dim(spec.shard), stage = stage_of(spec, layers, pp), home = number++ % ep;
     for (std::int64_t e = 0; e < ep; ++e) {
-      if (!of_experts(spec.shard) && e != home) continue;
+      if (!holds_experts(spec.shard) && e != home) continue;
       for (std::int64_t t = 0; t < (dim < 0 ? 1 : tp); ++t) {
         Box box = checkpoint::whole(spec.parameter.shape);
         const auto narrow = [&](std::int64_t d, const Range& range) {
           box.offsets[static_cast<std::size_t>(d)] = range.offset;
           box.lengths[static_cast<std::size_t>(d)] = range.length;
         };
-        if (of_experts(spec.shard)) narrow(0, cut(spec.parameter.shape[0], ep, e));
+        if (holds_experts(spec.shard)) narrow(0, cut(spec.parameter.shape[0], ep, e));
         if (dim >= 0) narrow(dim, cut(spec.parameter.shape[static_cast<std::size_t>(dim)], tp, t));
         shards[static_cast<std::size_t>((stage * ep + e) * tp + t)].push_back({spec.parameter.name, dtype(spec), spec.parameter.shape, box});
       }

@@ -9,10 +9,9 @@
 namespace sluice::convert {
 namespace {
 
+using checkpoint::bytes_of;
 using checkpoint::DType;
 using checkpoint::MegatronMap;
-
-std::span<std::byte> bytes_of(const at::Tensor& tensor) { return {static_cast<std::byte*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())}; }
 
 // HF tensors put together from Megatron's by the map; `Weights` finds and reads these.
 template <class Weights>

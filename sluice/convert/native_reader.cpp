@@ -28,7 +28,7 @@ class NativeReader final : public Reader {
 
   at::Tensor read(const Part& part) override {
     const at::Tensor out = at::empty(our_shape(*part.spec, *part.hf), checkpoint::to_torch(dtype(part)));
-    weights_.read(part.spec->parameter.name, part_box(*part.spec, *part.hf), {static_cast<std::byte*>(out.data_ptr()), static_cast<std::size_t>(out.nbytes())});
+    weights_.read(part.spec->parameter.name, part_box(*part.spec, *part.hf), checkpoint::bytes_of(out));
     return part.hf->layout == models::HfLayout::kTransposed ? out.transpose(-1, -2).contiguous() : out.view(part.hf->shape);
   }
 

@@ -7,20 +7,14 @@
 #include <iostream>
 
 #include "sluice/base/error.h"
+#include "sluice/checkpoint/step_folder.h"
 
 namespace sluice::convert {
 namespace {
 
 constexpr const char* kPlanName = "plan.json";
-constexpr std::uint64_t kMarginBytes = 64 << 20;  // what a disk must still have free afterwards
 
 bool same_plan(const fs::path& file, const OrderedJson& plan) { return fs::exists(file) && read_file(file) == plan.dump(2) + "\n"; }
-
-std::uint64_t bytes_in(const fs::path& folder) {
-  std::uint64_t total = 0;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) total += entry.is_regular_file() ? entry.file_size() : 0;
-  return total;
-}
 
 // What a killed writer left under a temporary name.
 void remove_unfinished(const fs::path& folder) {
@@ -41,6 +35,12 @@ double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock:
 
 }  // namespace
 
+std::uint64_t bytes_in(const fs::path& folder) {
+  std::uint64_t total = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) total += entry.is_regular_file() ? entry.file_size() : 0;
+  return total;
+}
+
 OutputFolder::OutputFolder(const fs::path& to, const OrderedJson& plan, std::uint64_t bytes, Log& log)
     : to_(fs::absolute(to).lexically_normal()) {
   if (!to_.has_filename()) to_ = to_.parent_path();
@@ -59,7 +59,7 @@ OutputFolder::OutputFolder(const fs::path& to, const OrderedJson& plan, std::uin
   } else if (fs::exists(partial_) && !fs::is_empty(partial_)) {
     throw Error(partial_.string() + ", where the conversion is made, exists and is none of a conversion's", "move it away, or give another --to");
   }
-  const std::uint64_t there = fs::exists(partial_) ? bytes_in(partial_) : 0, needed = bytes - std::min(bytes, there) + kMarginBytes;
+  const std::uint64_t there = fs::exists(partial_) ? bytes_in(partial_) : 0, needed = bytes - std::min(bytes, there) + checkpoint::kDiskMarginBytes;
   if (const std::uint64_t free = free_disk_bytes(to_); free < needed) {
     throw Error("the conversion needs " + gigabytes(needed) + " on the disk of " + to_.string() + ", which has " + gigabytes(free) + " free",
                 "free some space, or give a --to on another disk");

@@ -27,6 +27,9 @@ class OutputFolder {
   fs::path to_, partial_;
 };
 
+// Of all files in it and in its subfolders.
+std::uint64_t bytes_in(const fs::path& folder);
+
 // Says how far a long job is: one line that changes on a terminal, else a plain line every tenth.
 class Progress {
  public:

@@ -24,7 +24,6 @@ at::Tensor Tensors::read(const Part& part) {
 
 at::Tensor Tensors::read(const models::TensorSpec& spec, const Box& box) {
   const DType type = dtype(spec);
-  const auto bytes = [](const at::Tensor& tensor) { return std::span(static_cast<std::byte*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())); };
   at::Tensor out;
   for (const models::HfPart& part : spec.hf) {
     const Box of_part = part_box(spec, part);
@@ -33,7 +32,7 @@ at::Tensor Tensors::read(const models::TensorSpec& spec, const Box& box) {
     if (part.layout == models::HfLayout::kTransposed) values = values.transpose(-1, -2).contiguous();
     if (of_part == box) return values.view(box.lengths);
     if (!out.defined()) out = at::empty(box.lengths, checkpoint::to_torch(type));
-    checkpoint::copy_shared(bytes(values), of_part, bytes(out), box, checkpoint::size_bytes(type));
+    checkpoint::copy_shared(checkpoint::bytes_of(values), of_part, checkpoint::bytes_of(out), box, checkpoint::size_bytes(type));
   }
   return out.defined() ? out : at::empty(box.lengths, checkpoint::to_torch(type));
 }

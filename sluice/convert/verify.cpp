@@ -8,7 +8,6 @@
 #include "sluice/base/error.h"
 #include "sluice/base/rng.h"
 #include "sluice/config/value.h"
-#include "sluice/convert/part_box.h"
 #include "sluice/convert/writers.h"
 #include "sluice/generate/loaded_model.h"
 #include "sluice/parallel/apply.h"
@@ -70,12 +69,7 @@ Outcome run_source(Source& source, const at::Tensor& ids) {
   checkpoint::allocate_for_inference(store, at::kFloat);
   Tensors tensors(source, checkpoint::DType::kF32);
   for (const models::TensorSpec& spec : source.table) {
-    const at::Tensor flat = store.at(spec.parameter.name).value.view({-1});
-    for (const models::HfPart& part : spec.hf) {
-      at::Tensor values = tensors.read({&spec, &part});
-      if (part.layout == models::HfLayout::kTransposed) values = values.transpose(-1, -2);
-      flat.narrow(0, part.offset, values.numel()).view(values.sizes()).copy_(values);
-    }
+    store.at(spec.parameter.name).value.copy_(tensors.read(spec, checkpoint::whole(spec.parameter.shape)));
   }
   return run(*source.config, store, ids);
 }

@@ -26,7 +26,7 @@ void write_hf(Tensors& tensors, OutputFolder& out, Progress& progress) {
       current.reset();
       current = tensors.read(parts[file.first + i]);
       progress.add(static_cast<std::uint64_t>(current.nbytes()));
-      return std::span(static_cast<const std::byte*>(current.data_ptr()), static_cast<std::size_t>(current.nbytes()));
+      return std::span<const std::byte>(checkpoint::bytes_of(current));
     };
     checkpoint::write_safetensors(out.path() / file.name, {at(file.first), at(file.last)}, source, {{"format", "pt"}},
                                   checkpoint::SafetensorsWriter::Checksums::kNone, nullptr);

@@ -39,7 +39,7 @@ void write_native(Tensors& tensors, const Layout& layout, OutputFolder& out, Pro
       current.reset();
       current = tensors.read(*specs.at(parts[i].name), parts[i].box);
       progress.add(parts[i].num_bytes());
-      return std::span(static_cast<const std::byte*>(current.data_ptr()), static_cast<std::size_t>(current.nbytes()));
+      return std::span<const std::byte>(checkpoint::bytes_of(current));
     });
   }
 }

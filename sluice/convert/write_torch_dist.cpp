@@ -12,13 +12,12 @@ namespace sluice::convert {
 namespace {
 
 using checkpoint::Box;
+using checkpoint::bytes_of;
 using checkpoint::MegatronNaming;
 using checkpoint::MegatronSlice;
 using checkpoint::TensorPart;
 
 constexpr const char* kIteration = "iter_0000000";
-
-std::span<std::byte> bytes_of(const at::Tensor& tensor) { return {static_cast<std::byte*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())}; }
 
 // The leading dims over layers and experts: a chunk holds one index of each, so that none is larger than a tensor of one expert.
 std::size_t stacked_dims(const std::string& name, const MegatronNaming& naming) {

@@ -71,10 +71,9 @@ struct CrossEntropyFunction : torch::autograd::Function<CrossEntropyFunction> {
 
 }  // namespace
 
-at::Tensor shift_labels(const at::Tensor& labels, std::int64_t by) {
+at::Tensor shift_labels(const at::Tensor& labels) {
   at::Tensor shifted = at::full_like(labels, kIgnored);
-  const std::int64_t kept = std::max<std::int64_t>(0, labels.size(1) - by);
-  shifted.narrow(1, 0, kept).copy_(labels.narrow(1, labels.size(1) - kept, kept));
+  shifted.narrow(1, 0, labels.size(1) - 1).copy_(labels.narrow(1, 1, labels.size(1) - 1));
   return shifted.view({-1});
 }
 

@@ -10,9 +10,8 @@ constexpr std::int64_t kIgnored = -100;
 
 // Labels shifted by one within each row: position t is trained on the id at t + 1; the last position of a row on nothing.
 //   labels   [rows, seq], int64, at their own positions
-//   by       how many positions ahead: 1, or 2 for multi-token prediction
 //   returns  [rows * seq]
-at::Tensor shift_labels(const at::Tensor& labels, std::int64_t by = 1);
+at::Tensor shift_labels(const at::Tensor& labels);
 
 // scale * sum over counted tokens of -log softmax(hidden head^T)[label], in float32 with a float64 sum.
 //   hidden   [tokens, hidden], in the head's precision

@@ -35,11 +35,7 @@ BatchTensors to_tensors(const data::Batch& batch, Tokens supervised) {
   BatchTensors out;
   out.shape = {batch.rows, batch.seq, {}, {}};
   out.ids = copy(batch.ids);
-  const at::Tensor labels = copy(batch.labels).view({batch.rows, batch.seq});
-  out.labels = shift_labels(labels);
-  out.mtp_labels = shift_labels(labels, 2);
-  out.mtp_tokens = static_cast<double>((out.mtp_labels != kIgnored).sum().item<std::int64_t>());
-  out.next_ids = shift_labels(out.ids.view({batch.rows, batch.seq})).clamp_min(0);
+  out.labels = shift_labels(copy(batch.labels).view({batch.rows, batch.seq}));
   out.target_tokens = static_cast<double>(batch.target_tokens);
   out.real_tokens = static_cast<double>(batch.real_tokens);
   if (batch.real_tokens < batch.rows * batch.seq) {
@@ -54,7 +50,6 @@ BatchTensors to_tensors(const data::Batch& batch, Tokens supervised) {
 
 void Denominators::add(const BatchTensors& batch) {
   target_tokens += batch.target_tokens;
-  mtp_tokens += batch.mtp_tokens;
   real_tokens += batch.real_tokens;
   supervised_tokens += batch.supervised_tokens;
   micro_steps += 1;

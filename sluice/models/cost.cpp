@@ -3,11 +3,6 @@
 #include <algorithm>
 
 namespace sluice::models {
-namespace {
-
-bool of_experts(Shard shard) { return shard == Shard::kExperts || shard == Shard::kExpertGateUp || shard == Shard::kExpertColumns; }
-
-}  // namespace
 
 Cost cost_of(const std::vector<TensorSpec>& table, const MoeShape& moe, const AttentionWidths& attention, std::int64_t seq) {
   Cost cost;
@@ -16,7 +11,7 @@ Cost cost_of(const std::vector<TensorSpec>& table, const MoeShape& moe, const At
   for (const TensorSpec& spec : table) {
     std::int64_t count = 1;
     for (const std::int64_t size : spec.parameter.shape) count *= size;
-    const std::int64_t active = of_experts(spec.shard) ? count / moe.num_experts * moe.top_k : count;
+    const std::int64_t active = holds_experts(spec.shard) ? count / moe.num_experts * moe.top_k : count;
     cost.parameters += count;
     cost.active_parameters += active;
     const bool lookup = (spec.parameter.name == "embedding.weight" && !tied) || spec.parameter.name == "position_embedding.weight";

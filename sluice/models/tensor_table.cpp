@@ -2,6 +2,8 @@
 
 namespace sluice::models {
 
+bool holds_experts(Shard shard) { return shard == Shard::kExperts || shard == Shard::kExpertGateUp || shard == Shard::kExpertColumns; }
+
 TensorSpec whole(nn::ParameterSpec parameter, Shard shard, std::string hf_name, HfLayout layout) {
   auto shape = parameter.shape;
   if (layout == HfLayout::kTransposed) std::swap(shape[shape.size() - 1], shape[shape.size() - 2]);

@@ -12,6 +12,8 @@ namespace sluice::models {
 // the rows of queries, keys and values each on their own.
 enum class Shard { kReplicated, kRows, kColumns, kQkvRows, kExperts, kExpertGateUp, kExpertColumns };
 
+bool holds_experts(Shard shard);  // whether dimension 0 is the experts
+
 // How a HF tensor stands to ours: element for element, or with its last two dimensions swapped (weights stored [in, out]).
 enum class HfLayout { kSame, kTransposed };
 

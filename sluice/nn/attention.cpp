@@ -154,4 +154,10 @@ LayerCache make_layer_cache(const CacheShape& shape, at::ScalarType dtype) {
   return {make(shape.head_dim), make(shape.value_dim), {}, {}};
 }
 
+KvCache make_attention_cache(const CacheShape& shape, std::int64_t layers, at::ScalarType dtype) {
+  KvCache cache;
+  for (std::int64_t layer = 0; layer < layers; ++layer) cache.layers.push_back(make_layer_cache(shape, dtype));
+  return cache;
+}
+
 }  // namespace sluice::nn

@@ -24,5 +24,7 @@ struct CacheShape {
   std::int64_t rows = 0, kv_heads = 0, capacity = 0, head_dim = 0, value_dim = 0;
 };
 LayerCache make_layer_cache(const CacheShape& shape, at::ScalarType dtype);
+// The same for each of `layers` layers.
+KvCache make_attention_cache(const CacheShape& shape, std::int64_t layers, at::ScalarType dtype);
 
 }  // namespace sluice::nn

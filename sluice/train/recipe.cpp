@@ -112,10 +112,7 @@ std::string to_yaml(const ResolvedRecipe& resolved) {
   return out.insert(out.find("data:\n"), sizes);
 }
 
-namespace {
-
-// "  model.hidden_size (llama, ...)": each size once, in the order of the architectures.
-std::string describe_sizes() {
+std::vector<std::pair<std::string, std::vector<std::string>>> size_settings() {
   std::vector<std::pair<std::string, std::vector<std::string>>> sizes;
   for (const models::Architecture& architecture : models::architectures()) {
     for (const auto& [key, value] : architecture.make_config()->settings()) {
@@ -124,8 +121,15 @@ std::string describe_sizes() {
       found->second.push_back(architecture.name);
     }
   }
+  return sizes;
+}
+
+namespace {
+
+// "  model.hidden_size (llama, ...)": each size once.
+std::string describe_sizes() {
   std::string out;
-  for (const auto& [key, names] : sizes) {
+  for (const auto& [key, names] : size_settings()) {
     std::string list = names.size() == models::architectures().size() ? "all" : "";
     for (std::size_t i = 0; list != "all" && i < names.size(); ++i) list += (i ? ", " : "") + names[i];
     out += "  " + key + " (" + list + ")\n";

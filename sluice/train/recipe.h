@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sluice/config/recipe.h"
@@ -143,6 +144,9 @@ ResolvedRecipe resolve(std::vector<config::Setting> settings, const ModelFinder&
 
 // The recipe as YAML that resolves to itself, sizes of a model from scratch included: a run's config.yaml.
 std::string to_yaml(const ResolvedRecipe& resolved);
+
+// The model sizes, "model.hidden_size" and so on, each with the architectures that have it, in the order of the registry.
+std::vector<std::pair<std::string, std::vector<std::string>>> size_settings();
 
 // Every setting with its default and meaning, for --help.
 std::string describe_settings();

@@ -29,15 +29,13 @@ std::vector<Stored> moments_of(nn::ParameterStore& store, const optim::AdamW& op
   return out;
 }
 
-std::span<std::byte> bytes(const at::Tensor& tensor) { return {static_cast<std::byte*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())}; }
-
 void write(const fs::path& folder, const std::vector<Stored>& tensors) {
   std::vector<checkpoint::TensorPart> parts;
   for (const Stored& stored : tensors) {
     const auto shape = stored.tensor.sizes().vec();
     parts.push_back({stored.name, checkpoint::from_torch(stored.tensor.scalar_type()), shape, checkpoint::whole(shape)});
   }
-  checkpoint::write_shard(folder, 0, parts, [&](std::size_t i) { return std::span<const std::byte>(bytes(tensors[i].tensor)); });
+  checkpoint::write_shard(folder, 0, parts, [&](std::size_t i) { return std::span<const std::byte>(checkpoint::bytes_of(tensors[i].tensor)); });
 }
 
 // What a checkpoint and a run have in common is checked setting by setting before (resume.h); this is for one that was edited since.
@@ -57,7 +55,7 @@ void read(const fs::path& path, const std::vector<Stored>& tensors) {
   if (found < folder.names().size()) {
     throw Error("the checkpoint " + path.string() + " has " + std::to_string(folder.names().size() - found) + " tensors that this run does not train", remedy);
   }
-  for (const Stored& stored : tensors) folder.read(stored.name, bytes(stored.tensor));
+  for (const Stored& stored : tensors) folder.read(stored.name, checkpoint::bytes_of(stored.tensor));
 }
 
 std::uint64_t total_bytes(const std::vector<Stored>& tensors) {

@@ -8,6 +8,9 @@
 namespace sluice::train {
 namespace {
 
+// Each position's value is that of the next one in its row; kIgnored after the last.   x [tokens]
+at::Tensor one_further(const at::Tensor& x, const nn::SequenceShape& shape) { return loss::shift_labels(x.view({shape.rows, shape.seq})); }
+
 double value(const at::Tensor& term) { return term.defined() ? term.item<double>() : 0; }
 
 }  // namespace
@@ -32,6 +35,11 @@ StepResult Step::gradients(const std::vector<data::Batch>& micro_batches) {
     if (frequencies.frequency.defined()) denominators.frequencies = &frequencies;
   }
 
+  const models::MultiTokenPredictor* further = predictor();
+  double mtp_tokens = 0;
+  for (const loss::BatchTensors& batch : batches) {
+    if (further) mtp_tokens += static_cast<double>((one_further(batch.labels, batch.shape) != loss::kIgnored).sum().item<std::int64_t>());
+  }
   store_.zero_grad();
   chosen_counts_.reset();
   StepResult result;
@@ -40,7 +48,7 @@ StepResult Step::gradients(const std::vector<data::Batch>& micro_batches) {
     const at::Tensor log_preferences = target_ ? target_->log_preferences() : at::Tensor();
     loss::Terms terms = loss::objective(config_.objective, pass.hidden, pass.routers, model_.head(), batch, log_preferences, denominators);
     std::vector<nn::RouterRecord> routers = pass.routers;
-    terms.mtp = predict_further(pass, batch, denominators.mtp_tokens, routers);
+    if (further) terms.mtp = predict_further(*further, pass, batch, mtp_tokens, routers);
     const at::Tensor total = terms.total();
     total.backward();
     result.losses.lm_loss += value(terms.lm);
@@ -64,13 +72,14 @@ StepResult Step::gradients(const std::vector<data::Batch>& micro_batches) {
   return result;
 }
 
-at::Tensor Step::predict_further(const parallel::Pass& pass, const loss::BatchTensors& batch, double mtp_tokens,
+const models::MultiTokenPredictor* Step::predictor() const { return config_.mtp_loss_scaling_factor == 0 ? nullptr : model_.multi_token_predictor(); }
+
+at::Tensor Step::predict_further(const models::MultiTokenPredictor& predictor, const parallel::Pass& pass, const loss::BatchTensors& batch, double mtp_tokens,
                                  std::vector<nn::RouterRecord>& routers) const {
-  const models::MultiTokenPredictor* predictor = model_.multi_token_predictor();
-  if (!predictor || config_.mtp_loss_scaling_factor == 0) return {};
-  models::BlockOutput out = predictor->forward(pass.hidden, batch.next_ids, context(batch));
+  const at::Tensor next_ids = one_further(batch.ids, batch.shape).clamp_min(0);  // what follows a row's last token predicts nothing
+  models::BlockOutput out = predictor.forward(pass.hidden, next_ids, context(batch));
   if (out.router) routers.push_back(std::move(*out.router));
-  return loss::cross_entropy(out.hidden, model_.head(), batch.mtp_labels, config_.mtp_loss_scaling_factor / std::max(1.0, mtp_tokens));
+  return loss::cross_entropy(out.hidden, model_.head(), one_further(batch.labels, batch.shape), config_.mtp_loss_scaling_factor / std::max(1.0, mtp_tokens));
 }
 
 void Step::update(double lr, double grad_norm) {

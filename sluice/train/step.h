@@ -51,8 +51,11 @@ class Step {
  private:
   loss::GlobalFrequencies count_choices(const std::vector<loss::BatchTensors>& batches, double real_tokens) const;
   nn::ForwardContext context(const loss::BatchTensors& batch) const;
-  // The weighted loss of multi-token prediction, undefined where there is none; adds its router to `routers`.
-  at::Tensor predict_further(const parallel::Pass& pass, const loss::BatchTensors& batch, double mtp_tokens, std::vector<nn::RouterRecord>& routers) const;
+  // What multi-token prediction is trained with; null where the model has none or its weight is 0.
+  const models::MultiTokenPredictor* predictor() const;
+  // Its weighted loss, of a global batch with `mtp_tokens` targets; adds its router to `routers`.
+  at::Tensor predict_further(const models::MultiTokenPredictor& predictor, const parallel::Pass& pass, const loss::BatchTensors& batch, double mtp_tokens,
+                             std::vector<nn::RouterRecord>& routers) const;
 
   StepConfig config_;
   const models::Model& model_;

@@ -1,6 +1,7 @@
 #include "sluice/models/deepseek/deepseek.h"
 
 #include "sluice/models/deepseek/config.h"
+#include "sluice/models/feed_forward.h"
 #include "sluice/models/mixture.h"
 #include "sluice/models/multi_token.h"
 #include "sluice/nn/experts.h"
@@ -48,23 +49,6 @@ class SigmoidRouter {
   nn::ExpertGroups groups_;
   nn::TopKWeights weights_;
   const nn::Parameter &gate_, &correction_bias_;
-};
-
-// What follows attention in a block.
-class FeedForward {
- public:
-  virtual ~FeedForward() = default;
-  // normed [tokens, hidden] -> [tokens, hidden], float32, and the router's record where there is one
-  virtual BlockOutput forward(const at::Tensor& normed, const nn::ForwardContext& context) const = 0;
-};
-
-class Dense final : public FeedForward {
- public:
-  Dense(nn::ParameterStore& store, const std::string& at) : mlp_(store, at + "mlp", nn::Activation::kSilu) {}
-  BlockOutput forward(const at::Tensor& normed, const nn::ForwardContext&) const override { return {mlp_.forward(normed).to(at::kFloat), std::nullopt}; }
-
- private:
-  nn::GatedMlp mlp_;
 };
 
 template <class Router>
@@ -134,7 +118,7 @@ class Deepseek final : public Model {
  private:
   std::unique_ptr<Block> make_block(nn::ParameterStore& store, std::int64_t layer, const std::string& at) const {
     std::unique_ptr<FeedForward> feed_forward;
-    if (layer < config_.first_k_dense_replace) feed_forward = std::make_unique<Dense>(store, at);
+    if (layer < config_.first_k_dense_replace) feed_forward = std::make_unique<DenseFeedForward>(store, at);
     else feed_forward = std::make_unique<Mixture<Router>>(Router(config_, store, at), store, at);
     LatentAttention attention(config_.attention_sizes(), store, at + "attention", layer, rope_);
     return std::make_unique<DeepseekBlock>(store, at, config_.rms_norm_eps, std::move(attention), std::move(feed_forward));

@@ -90,10 +90,7 @@ class Gemma final : public Model {
   nn::Head head() const override { return {head_, sizes_.logit_softcap}; }
 
   nn::KvCache make_cache(std::int64_t rows, std::int64_t capacity) const override {
-    const nn::CacheShape shape{rows, sizes_.kv_heads, capacity, sizes_.head_dim, sizes_.head_dim};
-    nn::KvCache cache;
-    for (std::size_t layer = 0; layer < blocks_.size(); ++layer) cache.layers.push_back(nn::make_layer_cache(shape, head_.value.scalar_type()));
-    return cache;
+    return nn::make_attention_cache({rows, sizes_.kv_heads, capacity, sizes_.head_dim, sizes_.head_dim}, static_cast<std::int64_t>(blocks_.size()), head_.value.scalar_type());
   }
 
  private:

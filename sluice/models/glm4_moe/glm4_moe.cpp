@@ -1,5 +1,6 @@
 #include "sluice/models/glm4_moe/glm4_moe.h"
 
+#include "sluice/models/feed_forward.h"
 #include "sluice/models/glm4_moe/config.h"
 #include "sluice/models/mixture.h"
 #include "sluice/models/multi_token.h"
@@ -40,23 +41,6 @@ class Attention {
   const nn::Parameter *q_norm_, *k_norm_;  // null without use_qk_norm
 };
 
-// What follows attention in a block.
-class FeedForward {
- public:
-  virtual ~FeedForward() = default;
-  // normed [tokens, hidden] -> [tokens, hidden], float32, and the router's record where there is one
-  virtual BlockOutput forward(const at::Tensor& normed, const nn::ForwardContext& context) const = 0;
-};
-
-class Dense final : public FeedForward {
- public:
-  Dense(nn::ParameterStore& store, const std::string& at) : mlp_(store, at + "mlp", nn::Activation::kSilu) {}
-  BlockOutput forward(const at::Tensor& normed, const nn::ForwardContext&) const override { return {mlp_.forward(normed).to(at::kFloat), std::nullopt}; }
-
- private:
-  nn::GatedMlp mlp_;
-};
-
 class Mixture final : public FeedForward {
  public:
   Mixture(const Glm4MoeConfig& config, nn::ParameterStore& store, const std::string& at)
@@ -83,7 +67,7 @@ class Glm4MoeBlock final : public Block {
   Glm4MoeBlock(const Glm4MoeConfig& config, nn::ParameterStore& store, std::int64_t layer, const nn::RopeTable& rope, const std::string& at)
       : config_(config), input_norm_(store.at(at + "input_norm.weight")), post_attention_norm_(store.at(at + "post_attention_norm.weight")),
         attention_(config, store, at + "attention", layer, rope) {
-    if (layer < config.first_k_dense_replace) feed_forward_ = std::make_unique<Dense>(store, at);
+    if (layer < config.first_k_dense_replace) feed_forward_ = std::make_unique<DenseFeedForward>(store, at);
     else feed_forward_ = std::make_unique<Mixture>(config, store, at);
   }
 
@@ -123,10 +107,7 @@ class Glm4Moe final : public Model {
   const MultiTokenPredictor* multi_token_predictor() const override { return predictor_.get(); }
 
   nn::KvCache make_cache(std::int64_t rows, std::int64_t capacity) const override {
-    const nn::CacheShape shape{rows, config_.kv_heads(), capacity, config_.head_size(), config_.head_size()};
-    nn::KvCache cache;
-    for (std::int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) cache.layers.push_back(nn::make_layer_cache(shape, head_.value.scalar_type()));
-    return cache;
+    return nn::make_attention_cache({rows, config_.kv_heads(), capacity, config_.head_size(), config_.head_size()}, config_.num_hidden_layers, head_.value.scalar_type());
   }
 
  private:

@@ -80,10 +80,7 @@ class Gpt2 final : public Model {
   nn::Head head() const override { return {head_}; }
 
   nn::KvCache make_cache(std::int64_t rows, std::int64_t capacity) const override {
-    const nn::CacheShape shape{rows, config_.n_head, capacity, config_.head_size(), config_.head_size()};
-    nn::KvCache cache;
-    for (std::int64_t layer = 0; layer < config_.n_layer; ++layer) cache.layers.push_back(nn::make_layer_cache(shape, head_.value.scalar_type()));
-    return cache;
+    return nn::make_attention_cache({rows, config_.n_head, capacity, config_.head_size(), config_.head_size()}, config_.n_layer, head_.value.scalar_type());
   }
 
  private:

@@ -1,5 +1,6 @@
 #include "sluice/models/gpt_oss/gpt_oss.h"
 
+#include "sluice/models/decoder.h"
 #include "sluice/models/gpt_oss/config.h"
 #include "sluice/models/mixture.h"
 #include "sluice/nn/attention.h"
@@ -54,39 +55,12 @@ class GptOssBlock final : public Block {
   nn::Experts experts_;
 };
 
-class GptOss final : public Model {
- public:
-  GptOss(const GptOssConfig& config, nn::ParameterStore& store)
-      : config_(config), rope_(config.rope_table(config.head_size())), embedding_(store.at("embedding.weight")), norm_(store.at("norm.weight")),
-        head_(config.tie_word_embeddings ? embedding_ : store.at("head.weight")) {
-    for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) blocks_.push_back(std::make_unique<GptOssBlock>(config_, store, layer, rope_));
-  }
-
-  at::Tensor embed(const at::Tensor& ids, const nn::ForwardContext&) const override { return nn::embedding(ids, embedding_); }
-  const std::vector<std::unique_ptr<Block>>& blocks() const override { return blocks_; }
-  at::Tensor final_norm(const at::Tensor& hidden) const override { return nn::rms_norm(hidden, norm_, config_.rms_norm_eps, head_.value.scalar_type()); }
-  nn::Head head() const override { return {head_}; }
-
-  nn::KvCache make_cache(std::int64_t rows, std::int64_t capacity) const override {
-    const nn::CacheShape shape{rows, config_.kv_heads(), capacity, config_.head_size(), config_.head_size()};
-    nn::KvCache cache;
-    for (std::int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) cache.layers.push_back(nn::make_layer_cache(shape, head_.value.scalar_type()));
-    return cache;
-  }
-
- private:
-  const GptOssConfig config_;  // a copy: blocks refer to it
-  const nn::RopeTable rope_;
-  const nn::Parameter &embedding_, &norm_, &head_;
-  std::vector<std::unique_ptr<Block>> blocks_;
-};
-
 }  // namespace
 
 Architecture gpt_oss() {
   return {"gpt_oss", "GptOssForCausalLM", [] { return std::make_unique<GptOssConfig>(); }};
 }
 
-std::unique_ptr<Model> GptOssConfig::build(nn::ParameterStore& store) const { return std::make_unique<GptOss>(*this, store); }
+std::unique_ptr<Model> GptOssConfig::build(nn::ParameterStore& store) const { return std::make_unique<Decoder<GptOssConfig, GptOssBlock>>(*this, store); }
 
 }  // namespace sluice::models

@@ -66,10 +66,7 @@ class Llama final : public Model {
   nn::Head head() const override { return {head_}; }
 
   nn::KvCache make_cache(std::int64_t rows, std::int64_t capacity) const override {
-    const nn::CacheShape shape{rows, sizes_.kv_heads, capacity, sizes_.head_dim, sizes_.head_dim};
-    nn::KvCache cache;
-    for (std::size_t layer = 0; layer < sizes_.windows.size(); ++layer) cache.layers.push_back(nn::make_layer_cache(shape, head_.value.scalar_type()));
-    return cache;
+    return nn::make_attention_cache({rows, sizes_.kv_heads, capacity, sizes_.head_dim, sizes_.head_dim}, static_cast<std::int64_t>(sizes_.windows.size()), head_.value.scalar_type());
   }
 
  private:

@@ -1,3 +1,4 @@
+#include "sluice/models/decoder.h"
 #include "sluice/models/qwen_moe/config.h"
 #include "sluice/models/qwen_moe/qwen_moe.h"
 #include "sluice/nn/attention.h"
@@ -46,39 +47,12 @@ class Qwen2MoeBlock final : public Block {
   QwenFeedForward feed_forward_;
 };
 
-class Qwen2Moe final : public Model {
- public:
-  Qwen2Moe(const Qwen2MoeConfig& config, nn::ParameterStore& store)
-      : config_(config), rope_(config.rope_table(config.head_size())), embedding_(store.at("embedding.weight")), norm_(store.at("norm.weight")),
-        head_(config.tie_word_embeddings ? embedding_ : store.at("head.weight")) {
-    for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) blocks_.push_back(std::make_unique<Qwen2MoeBlock>(config_, store, layer, rope_));
-  }
-
-  at::Tensor embed(const at::Tensor& ids, const nn::ForwardContext&) const override { return nn::embedding(ids, embedding_); }
-  const std::vector<std::unique_ptr<Block>>& blocks() const override { return blocks_; }
-  at::Tensor final_norm(const at::Tensor& hidden) const override { return nn::rms_norm(hidden, norm_, config_.rms_norm_eps, head_.value.scalar_type()); }
-  nn::Head head() const override { return {head_}; }
-
-  nn::KvCache make_cache(std::int64_t rows, std::int64_t capacity) const override {
-    const nn::CacheShape shape{rows, config_.kv_heads(), capacity, config_.head_size(), config_.head_size()};
-    nn::KvCache cache;
-    for (std::int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) cache.layers.push_back(nn::make_layer_cache(shape, head_.value.scalar_type()));
-    return cache;
-  }
-
- private:
-  const Qwen2MoeConfig config_;  // a copy: blocks refer to it
-  const nn::RopeTable rope_;
-  const nn::Parameter &embedding_, &norm_, &head_;
-  std::vector<std::unique_ptr<Block>> blocks_;
-};
-
 }  // namespace
 
 Architecture qwen2_moe() {
   return {"qwen2_moe", "Qwen2MoeForCausalLM", [] { return std::make_unique<Qwen2MoeConfig>(); }};
 }
 
-std::unique_ptr<Model> Qwen2MoeConfig::build(nn::ParameterStore& store) const { return std::make_unique<Qwen2Moe>(*this, store); }
+std::unique_ptr<Model> Qwen2MoeConfig::build(nn::ParameterStore& store) const { return std::make_unique<Decoder<Qwen2MoeConfig, Qwen2MoeBlock>>(*this, store); }
 
 }  // namespace sluice::models

@@ -1,3 +1,4 @@
+#include "sluice/models/decoder.h"
 #include "sluice/models/qwen_moe/config.h"
 #include "sluice/models/qwen_moe/qwen_moe.h"
 #include "sluice/nn/attention.h"
@@ -49,39 +50,12 @@ class Qwen3MoeBlock final : public Block {
   QwenFeedForward feed_forward_;
 };
 
-class Qwen3Moe final : public Model {
- public:
-  Qwen3Moe(const Qwen3MoeConfig& config, nn::ParameterStore& store)
-      : config_(config), rope_(config.rope_table(config.head_size())), embedding_(store.at("embedding.weight")), norm_(store.at("norm.weight")),
-        head_(config.tie_word_embeddings ? embedding_ : store.at("head.weight")) {
-    for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) blocks_.push_back(std::make_unique<Qwen3MoeBlock>(config_, store, layer, rope_));
-  }
-
-  at::Tensor embed(const at::Tensor& ids, const nn::ForwardContext&) const override { return nn::embedding(ids, embedding_); }
-  const std::vector<std::unique_ptr<Block>>& blocks() const override { return blocks_; }
-  at::Tensor final_norm(const at::Tensor& hidden) const override { return nn::rms_norm(hidden, norm_, config_.rms_norm_eps, head_.value.scalar_type()); }
-  nn::Head head() const override { return {head_}; }
-
-  nn::KvCache make_cache(std::int64_t rows, std::int64_t capacity) const override {
-    const nn::CacheShape shape{rows, config_.kv_heads(), capacity, config_.head_size(), config_.head_size()};
-    nn::KvCache cache;
-    for (std::int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) cache.layers.push_back(nn::make_layer_cache(shape, head_.value.scalar_type()));
-    return cache;
-  }
-
- private:
-  const Qwen3MoeConfig config_;  // a copy: blocks refer to it
-  const nn::RopeTable rope_;
-  const nn::Parameter &embedding_, &norm_, &head_;
-  std::vector<std::unique_ptr<Block>> blocks_;
-};
-
 }  // namespace
 
 Architecture qwen3_moe() {
   return {"qwen3_moe", "Qwen3MoeForCausalLM", [] { return std::make_unique<Qwen3MoeConfig>(); }};
 }
 
-std::unique_ptr<Model> Qwen3MoeConfig::build(nn::ParameterStore& store) const { return std::make_unique<Qwen3Moe>(*this, store); }
+std::unique_ptr<Model> Qwen3MoeConfig::build(nn::ParameterStore& store) const { return std::make_unique<Decoder<Qwen3MoeConfig, Qwen3MoeBlock>>(*this, store); }
 
 }  // namespace sluice::models

@@ -5,22 +5,10 @@
 #include "sluice/models/export_note.h"
 #include "sluice/models/glm4_moe/config.h"
 #include "tests/unit/models/cached_forward.h"
+#include "tests/unit/models/config_checks.h"
 
 namespace sluice::models {
 namespace {
-
-std::string complaints(const ModelConfig& config) {
-  Violations violations;
-  config.check(violations);
-  try {
-    violations.raise("model");
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
-Json as_hf(const ModelConfig& config) { return Json::parse(config.write_hf(at::kFloat).dump()); }
 
 template <class Config>
 Config tiny_deepseek() {

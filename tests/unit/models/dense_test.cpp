@@ -12,22 +12,10 @@
 #include "sluice/models/llama/qwen_config.h"
 #include "sluice/models/registry.h"
 #include "sluice/nn/head.h"
+#include "tests/unit/models/config_checks.h"
 
 namespace sluice::models {
 namespace {
-
-std::string complaints(const ModelConfig& config) {
-  Violations violations;
-  config.check(violations);
-  try {
-    violations.raise("model");
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
-Json as_hf(const ModelConfig& config) { return Json::parse(config.write_hf(at::kFloat).dump()); }
 
 struct Sizes {
   std::int64_t vocab, hidden, layers, heads, kv_heads, head_dim, ffn;

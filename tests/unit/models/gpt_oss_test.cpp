@@ -3,6 +3,7 @@
 #include "sluice/base/error.h"
 #include "sluice/models/gpt_oss/config.h"
 #include "tests/unit/models/cached_forward.h"
+#include "tests/unit/models/config_checks.h"
 
 namespace sluice::models {
 namespace {
@@ -14,19 +15,6 @@ GptOssConfig tiny() {
   config.rope_scaling.original_max_position_embeddings = 16, config.rope_scaling.factor = 4;
   return config;
 }
-
-std::string complaints(const ModelConfig& config) {
-  Violations violations;
-  config.check(violations);
-  try {
-    violations.raise("model");
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
-Json as_hf(const ModelConfig& config) { return Json::parse(config.write_hf(at::kFloat).dump()); }
 
 TEST(GptOss, HasItsPublishedSizes) {
   GptOssConfig config;

@@ -6,22 +6,10 @@
 #include "sluice/models/qwen3_next/config.h"
 #include "sluice/models/qwen_moe/config.h"
 #include "sluice/models/registry.h"
+#include "tests/unit/models/config_checks.h"
 
 namespace sluice::models {
 namespace {
-
-std::string complaints(const ModelConfig& config) {
-  Violations violations;
-  config.check(violations);
-  try {
-    violations.raise("model");
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
-Json as_hf(const ModelConfig& config) { return Json::parse(config.write_hf(at::kFloat).dump()); }
 
 // Parameters as the released safetensors files have them.
 TEST(QwenMoe, Qwen15MoeA27BHasItsPublishedSize) { EXPECT_EQ(Qwen2MoeConfig().cost(1).parameters, 14'315'784'192); }
