@@ -5,6 +5,11 @@ namespace {
 
 constexpr std::int64_t kQaPromptTokens = 64, kQaAnswerTokens = 32;
 
+template <class E>
+std::string name_of(E value) {
+  return std::string(names(value)[static_cast<std::size_t>(value)]);
+}
+
 }  // namespace
 
 DataConfig DataConfig::with_defaults() const {
@@ -22,16 +27,20 @@ void DataConfig::check(Violations& violations) const {
       violations.add("data." + std::string(name) + " = " + std::to_string(value) + " is negative",
                      "give a positive number, or 0 for the default");
   }
-  if (format == Format::kText && seq_length < 2) {
-    violations.add("data.seq_length = " + std::to_string(seq_length) + " is too short for format text",
+  if ((format == Format::kText || has_conversations(format)) && seq_length >= 0 && seq_length < 2) {
+    violations.add("data.seq_length = " + std::to_string(seq_length) + " is too short for format " + name_of(format),
                    "give the tokens of a row, at least 2, for example data.seq_length=512");
   }
   if (format == Format::kQa && given.max_target_length == 1) {
     violations.add("data.max_target_length = 1 leaves no room for an answer and its end token", "give at least 2; 32 is the default");
   }
   if (format != Format::kText && packing == Packing::kConcat) {
-    violations.add("data.packing = concat has no meaning for format " + std::string(names(format)[static_cast<std::size_t>(format)]),
-                   "use packing none, or format text");
+    violations.add("data.packing = concat has no meaning for format " + name_of(format),
+                   has_conversations(format) ? "use packing best_fit, which keeps conversations whole" : "use packing none, or format text");
+  }
+  if (!has_conversations(format) && packing == Packing::kBestFit) {
+    violations.add("data.packing = best_fit has no meaning for format " + name_of(format),
+                   format == Format::kText ? "use packing concat" : "use packing none");
   }
   if (validation_fraction < 0 || validation_fraction >= 1) {
     violations.add("data.validation_fraction = " + std::to_string(validation_fraction) + " is not in [0, 1)",

@@ -44,7 +44,7 @@ const std::string& row_text(const Json& row, const std::string& key, const std::
     std::vector<std::string> keys;
     for (const auto& item : row.items()) keys.push_back(item.key());
     throw Error(where + ": the row has no \"" + key + "\"" + (keys.empty() ? "" : "; its keys are " + join_or(keys)),
-                "give each row a \"" + key + "\", or set data.format to what the file holds: qa, token_ids or text");
+                "give each row a \"" + key + "\", or set data.format to what the file holds: qa, token_ids, text, messages, alpaca ...");
   }
   if (!found->is_string()) throw Error(where + ": \"" + key + "\" is " + kind_of(*found) + ", not a text", "write it in quotes");
   const auto& text = found->get_ref<const std::string&>();
@@ -89,6 +89,7 @@ std::unique_ptr<RowReader> make_row_reader(const DataConfig& config, const RowNe
                     " needs a tokenizer and there is none",
                 "set model.tokenizer to a folder or file, or give the rows as token_ids");
   }
+  SLUICE_CHECK(!has_conversations(resolved.format), "conversations are not read line by line");
   return resolved.format == Format::kQa ? make_qa_reader(resolved, needs) : make_text_reader(resolved, needs, lines);
 }
 
