@@ -15,6 +15,8 @@ OrderedJson read_object(const fs::path& path) {
   return json;
 }
 
+fs::path folder_of(const fs::path& folder_or_file) { return fs::is_directory(folder_or_file) ? folder_or_file : folder_or_file.parent_path(); }
+
 // Names that end in "_token" stand for special tokens: strings, or objects with the string as content.
 void add_special_tokens(const OrderedJson& config, OrderedJson& tokens, std::vector<std::string>& decided) {
   for (const auto& [name, value] : config.items()) {
@@ -54,7 +56,7 @@ Conversation read_conversation(const OrderedJson& row, const std::string& where)
 }
 
 std::unique_ptr<ChatTemplate> ChatTemplate::open(const fs::path& folder_or_file) {
-  const fs::path folder = fs::is_directory(folder_or_file) ? folder_or_file : folder_or_file.parent_path();
+  const fs::path folder = folder_of(folder_or_file);
   const fs::path config_path = folder / "tokenizer_config.json";
   const OrderedJson config = read_object(config_path);
   std::unique_ptr<ChatTemplate> out(new ChatTemplate);
@@ -62,10 +64,23 @@ std::unique_ptr<ChatTemplate> ChatTemplate::open(const fs::path& folder_or_file)
   out->add_files(folder);
   if (out->templates_.empty()) out->add_from_config(config, config_path.string());
   if (out->templates_.empty()) return nullptr;
-  std::vector<std::string> decided;
-  add_special_tokens(config, out->special_tokens_, decided);
-  add_special_tokens(read_object(folder / "special_tokens_map.json"), out->special_tokens_, decided);
+  out->add_special_tokens_of(folder, config);
   return out;
+}
+
+std::unique_ptr<ChatTemplate> ChatTemplate::from_source(std::string_view source, const std::string& where, const fs::path& folder_or_file) {
+  const fs::path folder = folder_of(folder_or_file);
+  std::unique_ptr<ChatTemplate> out(new ChatTemplate);
+  out->where_ = where;
+  out->templates_.push_back({"default", jinja::Template(source, where)});
+  out->add_special_tokens_of(folder, read_object(folder / "tokenizer_config.json"));
+  return out;
+}
+
+void ChatTemplate::add_special_tokens_of(const fs::path& folder, const OrderedJson& config) {
+  std::vector<std::string> decided;
+  add_special_tokens(config, special_tokens_, decided);
+  add_special_tokens(read_object(folder / "special_tokens_map.json"), special_tokens_, decided);
 }
 
 void ChatTemplate::add_files(const fs::path& folder) {

@@ -33,6 +33,9 @@ class ChatTemplate {
   // does not mention. Error for files that are not whole and for a template that is none.
   static std::unique_ptr<ChatTemplate> open(const fs::path& folder_or_file);
 
+  // The template `source`, which `where` names in errors, with the special tokens of the tokenizer at `folder_or_file`.
+  static std::unique_ptr<ChatTemplate> from_source(std::string_view source, const std::string& where, const fs::path& folder_or_file);
+
   // The text, by the template "tool_use" where there is one and the conversation has tools, else by "default". jinja::Refusal where the
   // template refuses the conversation; Error where it cannot be rendered. Thread-safe.
   jinja::Template::Rendered render(const Conversation& conversation) const;
@@ -45,6 +48,7 @@ class ChatTemplate {
 
  private:
   ChatTemplate() = default;
+  void add_special_tokens_of(const fs::path& folder, const OrderedJson& config);
   void add_files(const fs::path& folder);
   void add_from_config(const OrderedJson& config, const std::string& where);
   const jinja::Template& chosen(const Conversation& conversation) const;
