@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""Writes sluice/text/unicode_tables.cpp, unicode_classes.cpp, unicode_scripts.cpp and unicode_compatibility.cpp: what HF's `tokenizers` knows of Unicode.
+"""Writes sluice/text/unicode_{tables,classes,newer,scripts,compatibility}.cpp: what HF's `tokenizers` knows of Unicode.
 
-Its parts carry Unicode data of several ages (normal forms 12.0, marks 9.0, punctuation and control characters 8.0, case and numbers of its
-Rust compiler), so the tables are taken from it, character by character, rather than from one version of the Unicode Character Database.
+Its parts carry Unicode data of several ages (regular expressions 16.0, normal forms 12.0, marks 9.0, punctuation and control characters 8.0,
+case and numbers of its Rust compiler), so the tables are taken from it, character by character, rather than from one version of the Unicode Character Database.
 Run it from the root of the project: .venv/bin/python scripts/make_unicode_tables.py
 """
+import ctypes
 import pathlib
 import unicodedata
 
 import tokenizers
-from tokenizers import normalizers, pre_tokenizers
+from tokenizers import Regex, normalizers, pre_tokenizers
 
 CODES = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 WIDTH = 138
@@ -121,6 +122,52 @@ def isolated_by(pre_tokenizer):
     return lambda c: len(pre_tokenizer.pre_tokenize_str("a" + c + "b")) == 3
 
 
+CATEGORIES = "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Cn Co L M N P S Z C LC".split()
+BINARY = "Alphabetic Lowercase Uppercase Cased Emoji Emoji_Presentation Ideographic".split()
+SCRIPTS = ("Arabic Balinese Common Cyrillic Devanagari Egyptian_Hieroglyphs Han Hiragana Kannada Katakana Khitan_Small_Script Khojki Lao Latin Myanmar Unknown "
+           "Arab Bali Zyyy Cyrl Deva Egyp Hani Hira Knda Kana Kits Khoj Laoo Latn Mymr Zzzz").split()
+BLOCKS = [CODES[at : at + 4096] for at in range(0, len(CODES), 4096)]
+
+
+def matched_by_hf(pattern):
+    remove = normalizers.Replace(Regex(pattern), "").normalize_str
+    return {code for block in BLOCKS for code in set(block) - set(map(ord, remove("".join(map(chr, block)))))}
+
+
+def matched_by_pcre2(pattern):
+    pcre2 = ctypes.CDLL("libpcre2-8.so.0")
+    version = ctypes.create_string_buffer(24)
+    pcre2.pcre2_config_8(10, version)  # PCRE2_CONFIG_UNICODE_VERSION
+    assert version.value == b"14.0.0", f"the tables are the differences to PCRE2 10.42, not to one with Unicode {version.value}"
+    pcre2.pcre2_compile_8.restype = pcre2.pcre2_match_data_create_8.restype = ctypes.c_void_p
+    pcre2.pcre2_get_ovector_pointer_8.restype = ctypes.POINTER(ctypes.c_size_t)
+    size, failure, place = ctypes.c_size_t, ctypes.c_int(), ctypes.c_size_t()
+    utf_and_ucp = 0x000A0000
+    code = pcre2.pcre2_compile_8(pattern.encode(), size(len(pattern)), utf_and_ucp, ctypes.byref(failure), ctypes.byref(place), None)
+    assert code, pattern
+    data = ctypes.c_void_p(pcre2.pcre2_match_data_create_8(1, None))
+    found = pcre2.pcre2_get_ovector_pointer_8(data)
+    codes = set()
+    for block in BLOCKS:
+        text, at = "".join(map(chr, block)).encode(), 0
+        while pcre2.pcre2_match_8(ctypes.c_void_p(code), text, size(len(text)), size(at), 0, data, None) > 0:
+            at = found[1]
+            codes.update(map(ord, text[found[0] : at].decode()))
+    return codes
+
+
+def newer():
+    """{first, last, properties}: the characters of which HF's regular expressions and PCRE2's know different properties."""
+    values = {}
+    for name in CATEGORIES + BINARY + SCRIPTS:
+        hf, ours = matched_by_hf(f"\\p{{{name}}}"), matched_by_pcre2(f"\\p{{sc:{name}}}+" if name in SCRIPTS else f"\\p{{{name}}}+")
+        for codes, sign in ((hf - ours, " "), (ours - hf, " !")):
+            for code in codes:
+                values[code] = values.get(code, "") + sign + name.lower().replace("_", "")
+    for first, last, value in runs(values):
+        yield f'{{{first:#x},{last:#x},"{value} "}},'
+
+
 def escaped(character):
     code = ord(character)
     if code < 0x80:
@@ -178,6 +225,8 @@ std::span<const CodeRange> control_ranges() { return kControlRows; }
 std::span<const CodeRange> punctuation_ranges() { return kPunctuationRows; }
 std::span<const CodeRange> numeric_ranges() { return kNumericRows; }
 """))
+(FOLDER / "unicode_newer.cpp").write_text(source("unicode_tables.h", [array("NewerRange", "kNewer", newer())],
+    "std::span<const NewerRange> newer_ranges() { return kNewerRows; }\n"))
 (FOLDER / "unicode_scripts.cpp").write_text(source("unicode_tables.h", [array("ScriptRange", "kScript", scripts())],
     "std::span<const ScriptRange> script_ranges() { return kScriptRows; }\n"))
 (FOLDER / "unicode_compatibility.cpp").write_text(source("unicode_tables.h", [array("Compatibility", "kCompatibility", compatibility())],

@@ -4,8 +4,11 @@
 #include <pcre2.h>
 
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "sluice/base/error.h"
+#include "sluice/text/regex_translate.h"
 #include "sluice/text/utf8.h"
 
 namespace sluice::text {
@@ -32,54 +35,73 @@ std::string message_of(int code) {
 constexpr std::uint32_t kMatchLimit = 20'000'000;  // steps of one match; a page of text needs some thousands
 constexpr std::uint32_t kHeapLimitKib = 256 * 1024;
 
-}  // namespace
+// A pattern as PCRE2 runs it.
+struct Program {
+  Program(const std::string& translated, std::string_view pattern, const std::string& where) {
+    const CompileContext context(pcre2_compile_context_create(nullptr));
+    pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
+    int error = 0;
+    PCRE2_SIZE offset = 0;
+    // Ruby's ^ and $ are those of lines: MULTILINE.
+    code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
+                             PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &offset, context.get()));
+    if (!code) {
+      throw Error(where + ": the pattern \"" + std::string(pattern) + "\" cannot be compiled: " + message_of(error), "mend the pattern");
+    }
+    jit = pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE) == 0;
+  }
 
-struct Regex::Compiled {
   Code code;
-  MatchContext limits;
-  bool jit = false;
+  bool jit;
 };
 
-Regex::Regex(std::string_view pattern, const std::string& where) : Regex(pattern, where, Syntax::kOniguruma) {}
+MatchContext match_limits() {
+  MatchContext limits(pcre2_match_context_create(nullptr));
+  pcre2_set_match_limit(limits.get(), kMatchLimit);
+  pcre2_set_heap_limit(limits.get(), kHeapLimitKib);
+  return limits;
+}
 
-Regex Regex::grapheme_clusters() { return {"\\X", "grapheme clusters", Syntax::kPcre2}; }
+}  // namespace
 
-Regex::Regex(std::string_view pattern, const std::string& where, Syntax syntax) : where_(where) {
+struct Regex::Programs {
+  Program plain;                 // for texts without characters newer than PCRE2's Unicode
+  std::optional<Program> newer;  // for others, where it is another
+  MatchContext limits = match_limits();
+};
+
+Regex::Regex(std::unique_ptr<const Programs> programs, std::string where) : programs_(std::move(programs)), where_(std::move(where)) {}
+
+Regex::Regex(std::string_view pattern, const std::string& where) : where_(where) {
   require_utf8(pattern, where + ": the pattern");
-  const std::string translated = syntax == Syntax::kPcre2 ? std::string(pattern) : translate_pattern(pattern, where);
-  const CompileContext context(pcre2_compile_context_create(nullptr));
-  pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
-  int error = 0;
-  PCRE2_SIZE offset = 0;
-  auto compiled = std::make_unique<Compiled>();
-  // Ruby's ^ and $ are those of lines: MULTILINE.
-  compiled->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
-                                     PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &offset, context.get()));
-  if (!compiled->code) {
-    throw Error(where + ": the pattern \"" + std::string(pattern) + "\" cannot be compiled: " + message_of(error), "mend the pattern");
-  }
-  compiled->limits.reset(pcre2_match_context_create(nullptr));
-  pcre2_set_match_limit(compiled->limits.get(), kMatchLimit);
-  pcre2_set_heap_limit(compiled->limits.get(), kHeapLimitKib);
-  compiled->jit = pcre2_jit_compile(compiled->code.get(), PCRE2_JIT_COMPLETE) == 0;
-  compiled_ = std::move(compiled);
+  const std::string plain = translate_pattern(pattern, where, UnicodeVersion::kPcre2);
+  const std::string newer = translate_pattern(pattern, where, UnicodeVersion::kHf);
+  Programs programs{.plain = Program(plain, pattern, where), .newer = std::nullopt};
+  if (newer != plain) programs.newer.emplace(newer, pattern, where);
+  programs_ = std::make_unique<const Programs>(std::move(programs));
+}
+
+Regex Regex::grapheme_clusters() {
+  const std::string where = "grapheme clusters";
+  return {std::make_unique<const Programs>(Programs{.plain = Program("\\X", "\\X", where), .newer = std::nullopt}), where};
 }
 
 Regex::~Regex() = default;
 Regex::Regex(Regex&&) noexcept = default;
 
 void Regex::for_each_match(std::string_view text, const std::function<void(Match)>& visit) const {
-  const MatchData data(pcre2_match_data_create_from_pattern(compiled_->code.get(), nullptr));
+  const Program& program = programs_->newer && has_newer_characters(text) ? *programs_->newer : programs_->plain;
+  const MatchData data(pcre2_match_data_create_from_pattern(program.code.get(), nullptr));
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data() == nullptr ? "" : text.data());
   const PCRE2_SIZE* found = pcre2_get_ovector_pointer(data.get());
   const auto search = [&](std::size_t from) {
     int status = PCRE2_ERROR_JIT_STACKLIMIT;
-    if (compiled_->jit) {
-      status = pcre2_jit_match(compiled_->code.get(), subject, text.size(), from, PCRE2_NO_UTF_CHECK, data.get(), compiled_->limits.get());
+    if (program.jit) {
+      status = pcre2_jit_match(program.code.get(), subject, text.size(), from, PCRE2_NO_UTF_CHECK, data.get(), programs_->limits.get());
     }
     if (status == PCRE2_ERROR_JIT_STACKLIMIT) {  // the interpreter keeps its state in the heap
-      status = pcre2_match(compiled_->code.get(), subject, text.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data.get(),
-                           compiled_->limits.get());
+      status = pcre2_match(program.code.get(), subject, text.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data.get(),
+                           programs_->limits.get());
     }
     if (status < 0 && status != PCRE2_ERROR_NOMATCH) {
       throw Error(where_ + ": the pattern fails on a text of " + std::to_string(text.size()) + " bytes: " + message_of(status),

@@ -9,8 +9,8 @@
 namespace sluice::text {
 
 // A pattern in the syntax of Oniguruma's Ruby mode (what HF's `Regex` patterns are written in), translated to PCRE2 and compiled by its
-// JIT. Constructs that the two engines read differently and that are not translated are Errors, never a different match. Thread-safe once
-// made.
+// JIT. Characters have the classes of HF's engine, whose Unicode may be newer than PCRE2's. Constructs that the two engines read differently
+// and that are not translated are Errors, never a different match. Thread-safe once made.
 class Regex {
  public:
   // `where` names the pattern's place in errors.
@@ -31,18 +31,14 @@ class Regex {
   void for_each_match(std::string_view text, const std::function<void(Match)>& visit) const;
 
  private:
-  enum class Syntax { kOniguruma, kPcre2 };
-  Regex(std::string_view pattern, const std::string& where, Syntax syntax);
-  struct Compiled;
-  std::unique_ptr<const Compiled> compiled_;
+  struct Programs;
+  Regex(std::unique_ptr<const Programs> programs, std::string where);
+  std::unique_ptr<const Programs> programs_;
   std::string where_;
 };
 
 // The inside of a class of word characters with the joiners: what \w is by Unicode's UTS 18, annex C, and in Rust's regular expressions.
 inline constexpr std::string_view kUnicodeWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}";
-
-// `pattern` in PCRE2's syntax (options UTF, UCP, MULTILINE).
-std::string translate_pattern(std::string_view pattern, const std::string& where);
 
 // A pattern that matches `literal` itself.
 std::string quote_pattern(std::string_view literal);

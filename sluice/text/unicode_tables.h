@@ -34,6 +34,13 @@ struct CodeRange {
   std::uint32_t first, last;
 };
 
+// The characters from `first` to `last` have properties in HF's regular expressions, which know Unicode 16, that they lack in those of
+// PCRE2 10.42, which know Unicode 14. Names are in small letters without underscores, each between spaces; "!" before one: the reverse.
+struct NewerRange {
+  std::uint32_t first, last;
+  const char* properties;
+};
+
 // The characters from `first` to `last` are of one script, which has a number; Han, Hiragana and Katakana are one.
 struct ScriptRange {
   std::uint32_t first, last;
@@ -44,6 +51,7 @@ std::span<const Decomposition> decompositions();
 std::span<const CombiningRange> combining_ranges();
 std::span<const LowerRange> lower_ranges();
 std::span<const Compatibility> compatibilities();
+std::span<const NewerRange> newer_ranges();
 std::span<const ScriptRange> script_ranges();         // of UnicodeScripts; characters in no range are of no script, as the space is
 std::span<const CodeRange> mark_ranges();             // what StripAccents removes
 std::span<const CodeRange> nonspacing_mark_ranges();  // what BertNormalizer removes as accents

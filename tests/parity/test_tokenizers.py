@@ -15,7 +15,6 @@ import oracle  # noqa: E402
 
 tokenizers = pytest.importorskip("tokenizers")
 
-# Unicode 14 bounds the classes in which the program's and HF's regular expressions agree (sluice/text/regex.h).
 ASSIGNED = [chr(c) for c in oracle.CODES if unicodedata.category(chr(c)) not in ("Cn", "Co")]
 PLAIN = list("abcdefghijklmnopqrstuvwxyz ABC 0123456789 .,;:!?'\"()-_/\\\n\t\r  ") + ["the ", "theme", " world", "don't ", "\u2581", "  ", "\u00e9", "e\u0301"]
 
@@ -82,6 +81,22 @@ def panics(spec, texts):
         assert type(failure).__name__ == "PanicException", failure
         return True
     return False
+
+
+def hf_tokenizer(folder):
+    packed = folder / "tokenizer.json.gz"
+    return tokenizers.Tokenizer.from_buffer(gzip.decompress(packed.read_bytes()) if packed.exists() else (folder / "tokenizer.json").read_bytes())
+
+
+@pytest.mark.parametrize("name", ["deepseek_v3", "gpt2", "gptoss", "llama2", "llama3_1", "mistral_v3", "mixtral", "qwen3"])
+def test_every_character_of_unicode_gives_hfs_ids(name):
+    """Alone and between letters, digits, marks and spaces. U+40000 to U+DFFFF have no characters."""
+    folder = shared(f"data/tokenizers/{name}")
+    codes = [chr(c) for c in oracle.CODES if c < 0x40000 or 0xE0000 <= c < 0xE1000 or c > 0x10FF00]
+    texts = ["".join(f"{c} {c},a{c}b1{c}2\n" for c in codes[at : at + 32]) for at in range(0, len(codes), 32)]
+    theirs = hf_tokenizer(folder).encode_batch_fast(texts, add_special_tokens=False)
+    ours = tokenize(folder, [{"text": t} for t in texts], "--no-special-tokens")
+    complain([f"U+{32 * i:X} and the next 31 of the list" for i in range(len(texts)) if ours[i]["ids"] != theirs[i].ids])
 
 
 @pytest.mark.parametrize("seed", range(40))

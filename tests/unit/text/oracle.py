@@ -2,7 +2,8 @@
 """What HF's libraries say, for the tests in C++ to compare with; tests/parity/test_tokenizers.py draws from its lists.
 
 oracle.py unicode OUT             rows {"text", "nfc", "nfd", "nfkc", "nfkd", "lower", "strip_accents"}
-oracle.py classes OUT             rows {"class", "codes"}: the code points of Unicode 14 that HF's regular expressions match
+oracle.py classes OUT             rows {"class", "ranges"}: [first, last] of the code points that HF's regular expressions match; not of U+40000 to
+                                  U+DFFFF, where nothing is assigned
 oracle.py components OUT          rows {"tokenizer", "cases": [{"text", "ids", "with_special", "decoded", "without_special"}]}
 oracle.py trained FOLDER TEXTS    loads a trained tokenizer by tokenizers and transformers and compares with TEXTS, rows {"text", "ids"};
                                   trains HF's own trainer on the texts and compares vocabulary and merges; complains and exits 1
@@ -38,20 +39,31 @@ def unicode_rows():
         yield {"text": text, **{name: form(text) for name, form in forms.items()}}
 
 
+CATEGORIES = "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Cn Co L M N P S Z C LC".split()
+PROPERTIES = "Any ASCII White_Space Alphabetic Lowercase uppercase Cased Emoji Emoji_Presentation Ideographic Letter Decimal_Number".split()
+SCRIPTS = "Arabic Balinese Common Cyrillic Devanagari Egyptian_Hieroglyphs Greek Han Hani Hangul Hebrew Hiragana Inherited Kannada Katakana Khojki Lao Latin Latn Myanmar Thai Unknown".split()
+
+
 def class_rows():
     from tokenizers import Regex, normalizers
 
-    assigned = [c for c in CODES if unicodedata.category(chr(c)) != "Cn"]
-    patterns = [r"\s", r"[\s]", r"\S", r"[\S]", r"\w", r"[\w]", r"\W", r"\d", r"[^\r\n\p{L}\p{N}]", "(?i:s)", "(?i)k", r"\p{Han}"]
-    patterns += [r"\p{%s}" % c for c in "L Lu Ll Lt Lm Lo M N P S Z".split()]
+    patterns = [r"\s", r"[\s]", r"\S", r"[\S]", r"\w", r"[\w]", r"\W", r"[^\w]", r"\d", r"\D", r"[\d]", r"[^\D]", r"[^\r\n\p{L}\p{N}]", "(?i:s)", "(?i)k"]
+    patterns += [r"[^\s\p{L}\p{N}]", r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\P{L}a]", r"[^\P{L}a]", r"[^\P{L}\P{Lu}]", r"\P{L}", r"\p{^L}", r"\P{^L}", r"[\p{Mn}x-z]", r"[^\p{Mn}\p{Cn}]"]
+    patterns += [r"\p{%s}" % name for name in CATEGORIES + PROPERTIES + SCRIPTS]
+    codes = [c for c in CODES if not 0x40000 <= c < 0xE0000]
     for pattern in patterns:
-        remove = normalizers.Replace(Regex(pattern), "")
-        codes = []
-        for at in range(0, len(assigned), 4096):
-            block = "".join(map(chr, assigned[at : at + 4096]))
-            left = set(remove.normalize_str(block))
-            codes += [ord(c) for c in block if c not in left]
-        yield {"class": pattern, "codes": codes}
+        remove, ranges = normalizers.Replace(Regex(pattern), ""), []
+        for at in range(0, len(codes), 4096):
+            block = codes[at : at + 4096]
+            left = set(map(ord, remove.normalize_str("".join(map(chr, block)))))
+            for code in block:
+                if code in left:
+                    continue
+                if ranges and ranges[-1][1] == code - 1:
+                    ranges[-1][1] = code
+                else:
+                    ranges.append([code, code])
+        yield {"class": pattern, "ranges": ranges}
 
 
 TEXTS = [
