@@ -1,5 +1,7 @@
 #include "sluice/data/config.h"
 
+#include "sluice/data/instruct/blend.h"
+
 namespace sluice::data {
 namespace {
 
@@ -42,6 +44,11 @@ void DataConfig::check(Violations& violations) const {
     violations.add("data.packing = best_fit has no meaning for format " + name_of(format),
                    format == Format::kText ? "use packing concat" : "use packing none");
   }
+  if (packing == Packing::kBestFit && instruct.length_buckets) {
+    violations.add("data.packing = best_fit and data.length_buckets are both set, and packed rows are of one length", "keep one of them");
+  }
+  if (!blend.empty() && !path.empty()) violations.add("data.path and data.blend are both set", "put the file of data.path into data.blend, with its weight");
+  parse_blend(blend, violations);
   if (validation_fraction < 0 || validation_fraction >= 1) {
     violations.add("data.validation_fraction = " + std::to_string(validation_fraction) + " is not in [0, 1)",
                    "give a share such as 0.1, or 0 for none");

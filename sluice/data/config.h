@@ -52,7 +52,7 @@ struct DataConfig {
     field("packing", packing,
           "none; text: concat, texts follow each other, cut into rows of seq_length tokens; conversations: best_fit, whole ones side by side.");
     field("shuffle", shuffle, "Another order of the rows in each epoch, a function of train.seed alone; false: file order.");
-    field("max_samples", max_samples, "Use only the file's first N rows; 0: all.");
+    field("max_samples", max_samples, "Use only the first N rows of each file; 0: all.");
     field("validation_path", validation_path, "A file of held-out rows of the same format.");
     field("validation_fraction", validation_fraction,
           "Hold out this share of the rows of data.path, chosen by a hash of the row's number.");

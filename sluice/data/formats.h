@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/file.h"
 #include "sluice/base/json.h"
 #include "sluice/data/config.h"
 #include "sluice/data/sample.h"
@@ -16,11 +17,13 @@ namespace sluice::data {
 // Whether a row without expert_label is an Error (supervised routing needs one) or has kNoExpertLabel.
 enum class LabelPolicy { kOptional, kRequired };
 
-// What reading rows takes from the rest of the program. The tokenizer is borrowed; format token_ids needs none.
+// What reading rows takes from the rest of the program. The tokenizer is borrowed; format token_ids needs none. Conversations also need the
+// folder or file that it was read from, where its chat template is.
 struct RowNeeds {
   const text::Tokenizer* tokenizer = nullptr;
   std::int64_t vocab_size = 0;  // the model's: an id from here on is an Error
   LabelPolicy labels = LabelPolicy::kOptional;
+  fs::path tokenizer_path = {};
 };
 
 struct ReadRow {

@@ -15,6 +15,9 @@ struct Sample {
   std::vector<std::uint8_t> real;              // 1: a token; 0: filling, which is neither attended to, routed nor counted
   std::int32_t prompt_length = 0;              // tokens before the first that is trained on; all of them when none is
   std::int32_t expert_label = kNoExpertLabel;  // index into kCategoryNames
+  // Of a packed row: the first token of each document, rising from 0, of filling too. Empty: the row is one document.
+  std::vector<std::int32_t> documents;
+  std::vector<float> weights;  // one a token: how much its label counts in the loss, > 0. Empty: 1 each
 };
 
 // Positions of `sample` that have a loss: trained labels from the second on (nothing comes before the first).
