@@ -63,6 +63,12 @@ STATEMENTS = [
     "{% for x in xs | sort %}{{ x }}{% endfor %}{% for k, v in d | dictsort if v is number %}{{ k }}{{ v }}{% endfor %}{% for x in (1, 2) + (3,) %}{{ x }}{% endfor %}{% for x in 1, 2 %}{{ x }}{% endfor %}",
 ]
 FILTERS = [
+    "{{ 'a b&c/d?\u00e9~_-.' | urlencode }}|{{ {'a': 1, 'b c': 'x&y/'} | urlencode }}|{{ [('k', 'v w'), (1, none)] | urlencode }}|{{ 5 | urlencode }}|{{ none | urlencode }}|{{ missing | urlencode }}|{{ [] | urlencode }}",
+    "{% for part in [1, 2, 3, 4, 5, 6, 7] | slice(3) %}{{ part }};{% endfor %}{{ [1, 2, 3, 4] | slice(3, 'x') | list }}{{ [] | slice(2) | list }}{{ 'abc' | slice(2) | list }}{{ xs | slice(5, 0) | list }}",
+    "{{ 'hello big world' | truncate(9) }}|{{ 'hello big world' | truncate(9, true) }}|{{ 'hello big world' | truncate(9, false, '~', 0) }}|{{ 'hello big' | truncate(5, leeway=9) }}|{{ 'h\u00e9llob\u00efg' | truncate(6, end='', leeway=0) }}|{{ s | truncate }}|{{ lines | truncate(8, leeway=0) }}",
+    "{% for g in people | groupby('a', default=0) %}{{ g.grouper }}:{{ g.list | length }};{% endfor %}{% for k, l in [{'c': 'x', 'v': 1}, {'c': 'y', 'v': 2}, {'c': 'x', 'v': 3}] | groupby('c') %}{{ k }}={{ l | map(attribute='v') | join(',') }};{% endfor %}",
+    "{{ ['b', 'A', 'a'] | groupby(0) }}{{ ['b', 'A', 'a'] | groupby(0, case_sensitive=true) }}{{ pairs | groupby(1) | map('first') | list }}{{ (pairs | groupby(0))[0] }}{{ (pairs | groupby(0))[0].list }}{{ (pairs | groupby(0))[0][0] }}{{ [] | groupby('x') }}{{ messages | groupby('role') | map(attribute='grouper') | list }}",
+    "{{ 1234 | round(-2) }} {{ 1250 | round(-2) }} {{ 1350 | round(-2) }} {{ -1250 | round(-2) }} {{ 1250.0 | round(-2) }} {{ 1251.5 | round(-2) }} {{ -49 | round(-2) }} {{ 1234 | round(-2, 'ceil') }} {{ 1234.5 | round(-1, 'floor') }} {{ 5 | round(-1) }} {{ 15 | round(-1) }} {{ -15.5 | round(-1) }}",
     "{{ messages | tojson }}", "{{ d | tojson(indent=2) }}|{{ [] | tojson(indent=2) }}|{{ {} | tojson(indent=4) }}|{{ [[1], {}] | tojson(indent=1) }}", "{{ messages | tojson(ensure_ascii=true) }}", "{{ d | tojson(sort_keys=true, separators=(',', ':')) }}",
     "{{ [1.0, 1e20, 1e-7, none, true, 'a\"\\\\\\n\\x01\\x7f/'] | tojson }}{{ d | tojson(indent='--') }}{{ (1, 2) | tojson }}{{ {1: 2, none: 3, true: 4, 1.5: 5} | tojson }}{{ '<a&b>' | tojson }}", "{{ s | tojson | tojson }}{{ 'x' | tojson(false, 2) }}",
     "[{{ '  x  ' | trim }}][{{ 'xxaxx' | trim('x') }}][{{ '\\n\\t a\\u00a0' | trim }}][{{ nil | trim }}][{{ n | trim }}]", "{{ s | upper }} {{ s | lower }} {{ 'hello wORLD foo-bar (baz' | title }} {{ 'hELLO' | capitalize }} {{ 'it\\'s a' | title }} {{ '\u00e9a' | capitalize }} {{ '\u00df' | upper }}",
@@ -97,6 +103,7 @@ ERRORS = [
     "{% for x in n %}{% endfor %}", "{% for x in nil %}{% endfor %}", "{{ 'a' | nofilter }}", "{{ 1 is notest }}", "{% foo %}", "{% if t %}", "{% endif %}", "{{ n", "{% for x in xs %}", "{{ 'abc }}", "{{ (1 }}", "{{ 1 + }}", "{{ missing | tojson }}", "{{ missing | int }}", "{{ s.nomethod() }}", "{{ '' | trim(1, 2) }}",
     "{% set n.x = 1 %}", "{% set ns = namespace() %}{% set ns._x = 1 %}", "{% macro m(a) %}{% endmacro %}{{ m(1, 2) }}", "{% macro m(a) %}{% endmacro %}{{ m(z=1) }}", "{% macro m(a=1, b) %}{% endmacro %}", "{% set a, b = [1, 2, 3] %}", "{{ range(10 ** 6) }}", "{{ 'x'.join([1]) }}", "{{ {[1]: 2} }}", "{{ s.index('zz') }}", "{{ d.__class__.x }}",
     "{{ '%d' % 'x' }}", "{{ '%s %s' % 'x' }}", "{{ [1, 'a'] | sort }}", "{{ -nil }}", "{{ xs['a':] }}", "{{ xs[::0] }}", "{# open", "{% break %}", "{{ a b }}", "{{ f(a=1, 2) }}", "{{ (xs | map('string')) | length }}", "{{ ''.split('') }}", "{% macro w() %}{% endmacro %}{% call w() %}{% endcall %}", "{{ 1 in 5 }}", "{{ 1 in 'a' }}",
+    "{{ 'abc' | truncate(2) }}", "{{ [1, 'a'] | groupby(0) | length }}", "{{ people | groupby('a') }}", "{{ xs | groupby('zz') }}", "{{ xs | slice(0) | list }}", "{{ [1] | urlencode }}", "{{ 'ab' | groupby }}",
     "{% include 'x' %}", "{% import 'x' as y %}", "{% extends 'x' %}",
 ]
 SNIPPETS = WHITE_SPACE + EXPRESSIONS + TESTS + STATEMENTS + FILTERS + METHODS

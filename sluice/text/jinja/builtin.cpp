@@ -80,7 +80,7 @@ const Builtin* find_builtin(std::span<const Builtin> table, std::string_view nam
 }
 
 const Builtin* find_filter(std::string_view name) {
-  for (const auto table : {text_filters(), sequence_filters(), selecting_filters(), number_filters()}) {
+  for (const auto table : {text_filters(), sequence_filters(), grouping_filters(), selecting_filters(), number_filters()}) {
     if (const Builtin* found = find_builtin(table, name)) return found;
   }
   return nullptr;
@@ -88,7 +88,7 @@ const Builtin* find_filter(std::string_view name) {
 
 std::vector<std::string> filter_names() {
   std::vector<std::string> names;
-  for (const auto table : {text_filters(), sequence_filters(), selecting_filters(), number_filters()}) {
+  for (const auto table : {text_filters(), sequence_filters(), grouping_filters(), selecting_filters(), number_filters()}) {
     for (const Builtin& builtin : table) names.emplace_back(builtin.name);
   }
   return names;

@@ -54,6 +54,7 @@ struct Builtin {
 // In each table the first parameter of a filter, a test or a method is the value it is of.
 std::span<const Builtin> text_filters();
 std::span<const Builtin> sequence_filters();
+std::span<const Builtin> grouping_filters();
 std::span<const Builtin> selecting_filters();
 std::span<const Builtin> number_filters();
 std::span<const Builtin> tests();

@@ -140,6 +140,7 @@ Value Interpreter::attribute(const Value& object, const std::string& name) {
     if (const Builtin* method = find_object_method(*found, name)) return own(std::make_unique<Function>(*method, object));
     return missing(object, name);
   }
+  if (object.is_list() && object.list().is_group && (name == "grouper" || name == "list")) return object.list().items[name == "list" ? 1 : 0];
   const Value* entry = object.is_dict() ? object.dict().find_text(name) : nullptr;
   return entry == nullptr ? missing(object, name) : *entry;
 }

@@ -93,19 +93,32 @@ Value run_abs(Interpreter&, Bound& a) {
   return *a[0].integer() < 0 ? signed_value('-', a[0]) : Value(*a[0].integer());
 }
 
+// The nearest multiple of 10^digits, of two the even one.
+double rounded_to_tens(double number, int digits) {
+  const double unit = std::pow(10.0, digits), rest = std::fmod(number, unit), below = number - rest;  // fmod is exact, as are units up to 10^22
+  const bool is_odd = std::fmod(below / unit, 2.0) != 0;
+  const bool away = std::abs(rest) > unit / 2 || (std::abs(rest) == unit / 2 && is_odd);
+  return below + (away ? std::copysign(unit, number) : 0.0);
+}
+
 Value run_round(Interpreter&, Bound& a) {
   const std::int64_t precision = a.integer_or(1, 0);
   const std::string method = a.text_or(2, "common");
   if (!a[0].is_number()) signed_value('-', a[0]);  // for its error
   if (method != "common" && method != "ceil" && method != "floor") throw Fault("rounds by '" + method + "'; use common, ceil or floor");
-  if (precision < 0 || precision > 300) throw Fault("rounds to " + std::to_string(precision) + " digits, which is not supported");
+  if (precision < -15 || precision > 300) throw Fault("rounds to " + std::to_string(precision) + " digits, which is not supported");
   const double number = *a[0].number();
   if (method != "common") {
     const double scale = std::pow(10.0, static_cast<double>(precision));
     return (method == "ceil" ? std::ceil(number * scale) : std::floor(number * scale)) / scale;
   }
-  if (!a[0].is_float()) return *a[0].integer();
+  if (!a[0].is_float()) {
+    if (precision >= 0) return *a[0].integer();
+    if (std::abs(number) > 0x1p53) throw Fault("rounds an integer of more than 53 bits to tens, which is not supported");
+    return static_cast<std::int64_t>(rounded_to_tens(number, static_cast<int>(-precision)));
+  }
   if (!std::isfinite(number)) return number;
+  if (precision < 0) return rounded_to_tens(number, static_cast<int>(-precision));
   char digits[700];  // rounds the exact number, a half to even, as Python does
   std::snprintf(digits, sizeof digits, "%.*f", static_cast<int>(precision), number);
   return std::strtod(digits, nullptr);

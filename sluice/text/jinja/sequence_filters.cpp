@@ -142,25 +142,6 @@ Value run_sum(Interpreter& interpreter, Bound& a) {
   return sum;
 }
 
-// Lists of `linecount` items, the last filled up where there is something to fill it with.
-Value run_batch(Interpreter& interpreter, Bound& a) {
-  const std::int64_t size = a.integer(1);
-  if (size < 1) throw Fault("makes batches of " + std::to_string(size) + " items");
-  std::vector<Value> batches, batch;
-  for (Value& item : items_of(a[0])) {
-    batch.push_back(std::move(item));
-    if (static_cast<std::int64_t>(batch.size()) == size) batches.push_back(make_list(std::exchange(batch, {})));
-  }
-  if (!batch.empty()) {
-    if (const auto filling = a.value(2)) {
-      interpreter.budget().charge(static_cast<std::uint64_t>(size));
-      batch.resize(static_cast<std::size_t>(size), *filling);
-    }
-    batches.push_back(make_list(std::move(batch)));
-  }
-  return interpreter.generator(std::move(batches));
-}
-
 Value run_items(Interpreter& interpreter, Bound& a) {
   if (!a[0].is_dict() && !a[0].is_undefined()) throw Fault("gives the filter 'items' a " + a[0].type_name() + ", which must be a dict");
   std::vector<Value> pairs;
@@ -184,7 +165,6 @@ constexpr Builtin kFilters[] = {
     {"min", "value case_sensitive? attribute?", run_extreme<Extreme::kLeast>},
     {"max", "value case_sensitive? attribute?", run_extreme<Extreme::kGreatest>},
     {"sum", "iterable attribute? start?", run_sum},
-    {"batch", "value linecount fill_with?", run_batch},
     {"items", "value", run_items},
 };
 

@@ -1,5 +1,6 @@
 // Filters of text.
 #include <algorithm>
+#include <cctype>
 
 #include "sluice/text/jinja/builtin.h"
 #include "sluice/text/jinja/characters.h"
@@ -46,6 +47,62 @@ Value run_indent(Interpreter& interpreter, Bound& a) {
   interpreter.budget().charge_text(text.size() + lines.size() * indent.size());
   std::string out = (first ? indent : "") + lines[0];
   for (std::size_t i = 1; i < lines.size(); ++i) out += "\n" + (blank || !lines[i].empty() ? indent : "") + lines[i];
+  return out;
+}
+
+// The first characters up to `length`, `end` included, cut at a space unless words are killed; all where no more than `leeway` are too many.
+Value run_truncate(Interpreter& interpreter, Bound& a) {
+  const std::string text = a.text(0), end = a.text_or(3, "...");
+  const std::int64_t length = a.integer_or(1, 255), leeway = a.integer_or(4, 5);
+  const auto count = [](const std::string& of) { return static_cast<std::int64_t>(length_of(Value(of))); };
+  if (length < count(end) || leeway < 0) {
+    throw Fault("truncates to the length " + std::to_string(length) + " with the end '" + end + "' and the leeway " + std::to_string(leeway));
+  }
+  if (count(text) - leeway <= length) return text;
+  const std::string kept = slice_of(Value(text), {}, length - count(end), {}, interpreter.budget()).text();
+  return (a.truth_or(2, false) ? kept : kept.substr(0, kept.rfind(' '))) + end;
+}
+
+enum class UrlPart { kPath, kQuery };
+
+std::string url_quoted(std::string_view text, UrlPart part) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = byte < 0x80 && (std::isalnum(byte) != 0 || std::string_view("_.-~").find(c) != std::string_view::npos);
+    constexpr std::string_view kHex = "0123456789ABCDEF";
+    if (plain || (c == '/' && part == UrlPart::kPath)) {
+      out += c;
+    } else if (c == ' ' && part == UrlPart::kQuery) {
+      out += '+';
+    } else {
+      out.append({'%', kHex[byte >> 4], kHex[byte & 15]});
+    }
+  }
+  return out;
+}
+
+// Text for a path; a dict or pairs as a query.
+Value run_urlencode(Interpreter& interpreter, Bound& a) {
+  std::string out;
+  const auto add = [&](const Value& key, const Value& value) {
+    const std::string pair = url_quoted(to_text(key), UrlPart::kQuery) + "=" + url_quoted(to_text(value), UrlPart::kQuery);
+    interpreter.budget().charge_text(pair.size());
+    out += (out.empty() ? "" : "&") + pair;
+  };
+  const bool is_one = a[0].is_text() || a[0].is_number() || a[0].is_none();
+  if (is_one) {
+    out = url_quoted(to_text(a[0]), UrlPart::kPath);
+  } else if (a[0].is_dict()) {
+    for (const auto& [key, value] : a[0].dict().entries()) add(key, value);
+  } else {
+    for (const Value& item : items_of(a[0])) {
+      const std::vector<Value> pair = items_of(item);
+      if (pair.size() != 2) throw Fault("gives the filter 'urlencode' an item that is not a pair");
+      add(pair[0], pair[1]);
+    }
+  }
+  interpreter.budget().charge_text(out.size());
   return out;
 }
 
@@ -110,6 +167,8 @@ constexpr Builtin kFilters[] = {
     {"replace", "s old new count?", run_replace},
     {"indent", "s width? first? blank?", run_indent},
     {"center", "value width?", run_center},
+    {"truncate", "s length? killwords? end? leeway?", run_truncate},
+    {"urlencode", "value", run_urlencode},
     {"wordcount", "s", run_wordcount},
     {"format", "value * **", run_format},
     {"tojson", "x ensure_ascii? indent? separators? sort_keys?", run_tojson},

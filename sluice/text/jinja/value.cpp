@@ -86,14 +86,26 @@ std::uint64_t Value::weight() const {
   return is_list() ? list().weight : is_dict() ? dict().weight_ : 1;
 }
 
-Value make_list(std::vector<Value> items, List::Kind kind) {
+namespace {
+
+List list_of(std::vector<Value> items, List::Kind kind) {
   List list{kind, std::move(items), 1, 1};
   for (const Value& item : list.items) {
     list.nesting = std::max(list.nesting, item.nesting() + 1);
     list.weight += item.weight();
     check(list.nesting, list.weight);
   }
-  return std::make_shared<const List>(std::move(list));
+  return list;
+}
+
+}  // namespace
+
+Value make_list(std::vector<Value> items, List::Kind kind) { return std::make_shared<const List>(list_of(std::move(items), kind)); }
+
+Value make_group(Value grouper, std::vector<Value> items) {
+  List group = list_of({std::move(grouper), make_list(std::move(items))}, List::Kind::kTuple);
+  group.is_group = true;
+  return std::make_shared<const List>(std::move(group));
 }
 
 std::optional<std::size_t> Dict::index_of(const Value& key) const {

@@ -87,10 +87,12 @@ struct List {
   std::vector<Value> items;
   std::size_t nesting = 0;
   std::uint64_t weight = 0;
+  bool is_group = false;  // a tuple of groupby, whose two items are .grouper and .list too
 };
 
 // Fault when lists would be nested deeper than kMaxNesting, or hold more than kMaxWork values.
 Value make_list(std::vector<Value> items, List::Kind kind = List::Kind::kList);
+Value make_group(Value grouper, std::vector<Value> items);
 
 // A dict in the order of insertion. A later value of an equal key takes the first one's place.
 class Dict {
