@@ -1,4 +1,5 @@
-// Format alpaca: {"instruction", "input"?, "output" or "response", "history"?, "system"?} (Stanford Alpaca; history as LLaMA-Factory has it).
+// Format alpaca: {"instruction", "input"?, "output" or "response", "history"?, "system"?} (Stanford Alpaca; history as LLaMA-Factory has
+// it).
 #include "sluice/data/instruct/format_reader.h"
 #include "sluice/data/instruct/turn_order.h"
 

@@ -121,7 +121,8 @@ OrderedJson ArrowColumn::at(std::int64_t i) const {
     case Type::LARGE_LIST:
       return list_between(as<arrow::LargeListArray>(*array_).value_offset(i), as<arrow::LargeListArray>(*array_).value_offset(i + 1));
     case Type::FIXED_SIZE_LIST:
-      return list_between(as<arrow::FixedSizeListArray>(*array_).value_offset(i), as<arrow::FixedSizeListArray>(*array_).value_offset(i + 1));
+      return list_between(as<arrow::FixedSizeListArray>(*array_).value_offset(i),
+                          as<arrow::FixedSizeListArray>(*array_).value_offset(i + 1));
     case Type::MAP:
       return map_between(as<arrow::MapArray>(*array_).value_offset(i), as<arrow::MapArray>(*array_).value_offset(i + 1));
     case Type::DICTIONARY:

@@ -29,7 +29,8 @@ class ArrowColumn {
 
   std::string name_;  // of the column, or of a struct's member
   std::shared_ptr<arrow::Array> array_;
-  std::vector<ArrowColumn> children_;  // of a struct its members, of a list its values, of a map keys and values, of a dictionary its values
+  std::vector<ArrowColumn>
+      children_;  // of a struct its members, of a list its values, of a map keys and values, of a dictionary its values
 };
 
 }  // namespace sluice::data

@@ -1,5 +1,6 @@
 #include "sluice/data/instruct/byte_stream.h"
 
+#include <fcntl.h>
 #include <zlib.h>
 
 #include "sluice/base/error.h"
@@ -23,7 +24,8 @@ struct ByteStream::Gzip {
 };
 
 ByteStream::ByteStream(const fs::path& path) : path_(path) {
-  const LineReader readable(path);  // says what is wrong when it is not
+  const FileDescriptor readable(path, O_RDONLY);  // says what is wrong when it is not
+  if (fs::is_directory(path)) throw Error(path.string() + " is a folder, not a file", "give the path of a file");
   gzip_ = std::make_unique<Gzip>(path);
   if (!gzip_->file) throw Error(path.string() + " cannot be opened", "check that the file can be read");
   gzbuffer(gzip_->file, kPieceBytes);

@@ -49,7 +49,8 @@ void require_columns(const FormatReader& format, const Row& row) {
     std::vector<std::string> missing, present;
     for (const std::string& name : names) missing.push_back('"' + name + '"');
     for (const auto& [name, value] : row.columns.items()) present.push_back(name);
-    throw Error(row.where + ": the row has no " + join_or(missing) + (present.empty() ? "" : "; it has " + join_or(present)), "fill it in or remove the row");
+    throw Error(row.where + ": the row has no " + join_or(missing) + (present.empty() ? "" : "; it has " + join_or(present)),
+                "fill it in or remove the row");
   }
 }
 

@@ -11,9 +11,9 @@
 
 namespace sluice::data {
 
-// One conversation to train on. Its roles are system or developer (at the beginning), user, assistant and tool; the last message is the assistant's, and
-// no answer that counts is empty. A message's "content" is a string; other members (reasoning_content, tool_calls, name, tool_call_id) are
-// as Hugging Face's chat templates expect them, and none is null.
+// One conversation to train on. Its roles are system or developer (at the beginning), user, assistant and tool; the last message is the
+// assistant's, and no answer that counts is empty. A message's "content" is a string; other members (reasoning_content, tool_calls, name,
+// tool_call_id) are as Hugging Face's chat templates expect them, and none is null.
 //   "weight"                  of a message whose file says how much it counts: a number >= 0, 0 where the file says not to train on it.
 //                             Only assistant's messages have one other than 0.
 //   "instruction", "input"    of the user's message of instructions with an input apart; its content is both, a line break between them.
@@ -27,7 +27,7 @@ struct InstructRow {
 struct InstructCounts {
   std::int64_t rows = 0;           // of the file
   std::int64_t conversations = 0;  // a tree, or a task with several instances, gives several
-  std::int64_t filtered = 0;       // OASST: messages of other ranks or languages, or deleted, with all replies to them; others: rows of weight 0
+  std::int64_t filtered = 0;  // OASST: messages of other ranks or languages, or deleted, with all replies to them; others: rows of weight 0
 };
 
 // Hands every conversation of `path` (.json, .jsonl, .parquet, each also .gz but for Parquet), in the order of the file, to `use`. Rows are

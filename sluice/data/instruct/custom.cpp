@@ -1,5 +1,5 @@
-// Format custom: data.columns says which column holds what. Prompts and answers may be texts, messages or lists of messages, so that the chosen
-// answers of preference sets can be trained on.
+// Format custom: data.columns says which column holds what. Prompts and answers may be texts, messages or lists of messages, so that the
+// chosen answers of preference sets can be trained on.
 #include <algorithm>
 #include <memory>
 
@@ -23,8 +23,11 @@ class CustomReader {
     for (const std::string* column : {&columns.messages, &columns.prompt, &columns.response}) {
       if (!column->empty()) required_.push_back({*column});
     }
-    for (const auto& [setting, column] : {std::pair{"system", &columns.system}, {"input", &columns.input}, {"reasoning", &columns.reasoning},
-                                          {"tools", &columns.tools}, {"weight", &columns.weight}}) {
+    for (const auto& [setting, column] : {std::pair{"system", &columns.system},
+                                          {"input", &columns.input},
+                                          {"reasoning", &columns.reasoning},
+                                          {"tools", &columns.tools},
+                                          {"weight", &columns.weight}}) {
       if (!column->empty()) optional_.push_back({setting, *column});
     }
   }
@@ -41,11 +44,13 @@ class CustomReader {
     InstructRow out;
     out.where = row.where;
     out.expert_label = take(row, {"expert_label"});
-    if (OrderedJson weight = take(row, columns_.weight); !weight.is_null()) out.weight = read_weight(weight, '"' + columns_.weight + '"', row.where);
+    if (OrderedJson weight = take(row, columns_.weight); !weight.is_null())
+      out.weight = read_weight(weight, '"' + columns_.weight + '"', row.where);
     out.conversation.tools = read_tools(take(row, columns_.tools), row.where);
     if (std::string system = take_text_of(row, columns_.system); !is_blank(system)) say(out, "system", std::move(system));
     if (!columns_.messages.empty())
-      say_all(out, "user", read_list(take(row, columns_.messages), '"' + columns_.messages + '"', row.where), names_, '"' + columns_.messages + '"');
+      say_all(out, "user", read_list(take(row, columns_.messages), '"' + columns_.messages + '"', row.where), names_,
+              '"' + columns_.messages + '"');
     say_prompt(row, out);
     if (!columns_.response.empty()) say_all(out, "assistant", take(row, columns_.response), names_, '"' + columns_.response + '"');
     if (std::string reasoning = take_text_of(row, columns_.reasoning); !is_blank(reasoning))
@@ -59,8 +64,9 @@ class CustomReader {
     for (const Optional& one : optional_) {
       if (one.seen) continue;
       const std::string near = nearest(one.column, last_columns_);
-      throw Error("data.columns." + one.setting + " = " + one.column + ": no row has such a column",
-                  near.empty() ? "leave the setting out" : "name a column of the file (did you mean \"" + near + "\"?), or leave the setting out");
+      throw Error(
+          "data.columns." + one.setting + " = " + one.column + ": no row has such a column",
+          near.empty() ? "leave the setting out" : "name a column of the file (did you mean \"" + near + "\"?), or leave the setting out");
     }
   }
 

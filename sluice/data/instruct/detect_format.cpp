@@ -68,14 +68,16 @@ std::string custom_settings(const OrderedJson& row) {
   if (turns.empty() && prompt.empty()) return settings + " data.columns.messages=chosen";
   settings += turns.empty() ? " data.columns.prompt=" + prompt : " data.columns.messages=" + turns;
   settings += " data.columns.response=chosen";
-  if (turns == "conversations") settings += " data.columns.role=from data.columns.content=value data.columns.user=human data.columns.assistant=gpt";
+  if (turns == "conversations")
+    settings += " data.columns.role=from data.columns.content=value data.columns.user=human data.columns.assistant=gpt";
   return settings;
 }
 
 std::string remedy_for(const OrderedJson& row, std::optional<Format> format) {
   if (format) return "set data.format=" + std::string(names(*format)[static_cast<std::size_t>(*format)]);
   const std::string answer = first_of(row, {"response", "answer", "output", "completion", "chosen"});
-  return "say which column holds what: data.format=custom data.columns.prompt=... data.columns.response=" + (answer.empty() ? "..." : answer) +
+  return "say which column holds what: data.format=custom data.columns.prompt=... data.columns.response=" +
+         (answer.empty() ? "..." : answer) +
          (row.size() == 1 && !answer.empty() ? " (without a prompt the answers alone are trained on)" : "");
 }
 
@@ -85,11 +87,15 @@ FormatGuess detect_format(std::span<const OrderedJson> rows) {
   SLUICE_CHECK(!rows.empty(), "a format is seen on rows");
   FormatGuess guess;
   guess.format = format_of(rows[0]);
-  const bool all = std::ranges::all_of(rows, [&](const OrderedJson& row) { return format_of(row) == guess.format && !is_preference_pair(row); });
+  const bool all =
+      std::ranges::all_of(rows, [&](const OrderedJson& row) { return format_of(row) == guess.format && !is_preference_pair(row); });
   if (!all) guess.format.reset();
   const std::string columns = columns_of(rows[0]);
-  guess.why = columns + (guess.format ? " look like " + std::string(names(*guess.format)[static_cast<std::size_t>(*guess.format)]) : " are of no known format");
-  if (rows[0].size() == 1) guess.why = columns + (guess.format ? " looks like " + std::string(names(*guess.format)[static_cast<std::size_t>(*guess.format)]) : " is of no known format");
+  guess.why = columns + (guess.format ? " look like " + std::string(names(*guess.format)[static_cast<std::size_t>(*guess.format)])
+                                      : " are of no known format");
+  if (rows[0].size() == 1)
+    guess.why = columns + (guess.format ? " looks like " + std::string(names(*guess.format)[static_cast<std::size_t>(*guess.format)])
+                                        : " is of no known format");
   guess.remedy = remedy_for(rows[0], guess.format);
   return guess;
 }

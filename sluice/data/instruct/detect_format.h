@@ -18,8 +18,8 @@ struct FormatGuess {
 // `rows` are the first of a file, at least one, with all their columns.
 FormatGuess detect_format(std::span<const OrderedJson> rows);
 
-// Error, with the settings that read their chosen answers, when `row` is one of a preference set (chosen and rejected answers, or answers marked
-// good or bad): such sets are read by format custom alone.
+// Error, with the settings that read their chosen answers, when `row` is one of a preference set (chosen and rejected answers, or answers
+// marked good or bad): such sets are read by format custom alone.
 void refuse_preferences(const OrderedJson& row, const std::string& where);
 
 }  // namespace sluice::data

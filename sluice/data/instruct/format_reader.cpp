@@ -13,7 +13,13 @@ void say_all(InstructRow& row, std::string_view role, OrderedJson&& said, const 
   }
   if (!said.is_array())
     throw Error(row.where + ": " + what + " is " + kind_of(said) + ", not a text", "write a text there, or a list of messages");
-  for (OrderedJson& message : read_messages(std::move(said), names, what, row.where)) row.conversation.messages.push_back(std::move(message));
+  OrderedJson given = read_messages(std::move(said), names, what, row.where);
+  OrderedJson& messages = row.conversation.messages;
+  if (messages.empty()) {
+    messages = std::move(given);
+  } else {
+    for (OrderedJson& message : given) messages.push_back(std::move(message));
+  }
 }
 
 void say_instruction(InstructRow& row, std::string instruction, std::string input) {
@@ -29,7 +35,8 @@ void say_history(InstructRow& row, OrderedJson&& given) {
   for (std::size_t i = 0; i < history.size(); ++i) {
     const OrderedJson& turn = history[i];
     if (!turn.is_array() || turn.size() != 2 || !turn[0].is_string() || !turn[1].is_string())
-      throw Error(row.where + ": turn " + std::to_string(i + 1) + " of \"history\" is not a pair of texts", "write [[\"what the user said\", \"the answer\"], ...]");
+      throw Error(row.where + ": turn " + std::to_string(i + 1) + " of \"history\" is not a pair of texts",
+                  "write [[\"what the user said\", \"the answer\"], ...]");
     say(row, "user", turn[0].get<std::string>());
     say(row, "assistant", turn[1].get<std::string>());
   }

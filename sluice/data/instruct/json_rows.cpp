@@ -42,10 +42,12 @@ class Nesting {
 OrderedJson parse_row(const std::string& text, const std::string& where) {
   Nesting nesting;
   for (const char c : text) nesting.take(c);
-  if (nesting.too_deep()) throw Error(where + ": the row is nested more than " + std::to_string(kMaxDepth) + " deep", "mend or remove the row");
+  if (nesting.too_deep())
+    throw Error(where + ": the row is nested more than " + std::to_string(kMaxDepth) + " deep", "mend or remove the row");
   OrderedJson row = parse_ordered_json(text, where);
   if (!row.is_object())
-    throw Error(where + ": the row is " + kind_of(row) + ", not an object", "write one object a line (.jsonl), or a list of objects (.json)");
+    throw Error(where + ": the row is " + kind_of(row) + ", not an object",
+                "write one object a line (.jsonl), or a list of objects (.json)");
   return row;
 }
 
@@ -108,7 +110,8 @@ class JsonArray : public RowSource {
     text_.clear();
     Nesting nesting;
     for (int c = first;; c = bytes_.next()) {
-      if (c == ByteStream::kEnd) throw Error(where() + ": the file ends inside this row", "the file is not whole: copy or download it again");
+      if (c == ByteStream::kEnd)
+        throw Error(where() + ": the file ends inside this row", "the file is not whole: copy or download it again");
       text_.push_back(static_cast<char>(c));
       nesting.take(static_cast<char>(c));
       const int coming = bytes_.peek();

@@ -20,7 +20,8 @@ OrderedJson take_member(OrderedJson& object, std::string_view member) {
 std::string role_of(OrderedJson& message, const MessageNames& names, const std::string& place) {
   const OrderedJson given = take_member(message, names.role);
   if (!given.is_string()) {
-    throw Error(place + " has " + (given.is_null() ? "no \"" + names.role + '"' : '"' + names.role + "\" that is " + kind_of(given) + ", not a text"),
+    throw Error(place + " has " +
+                    (given.is_null() ? "no \"" + names.role + '"' : '"' + names.role + "\" that is " + kind_of(given) + ", not a text"),
                 "give each message a \"" + names.role + "\" and a \"" + names.content +
                     "\"; under other names set data.format=custom data.columns.role=... data.columns.content=...");
   }
@@ -30,8 +31,9 @@ std::string role_of(OrderedJson& message, const MessageNames& names, const std::
   if (role == names.system) return "system";
   if (role == names.tool || role == "function") return "tool";
   if (role == "developer") return role;
-  throw Error(place + " is of the role " + in_quotes(role), "use " + names.system + ", " + names.user + ", " + names.assistant + " or " + names.tool +
-                                                             "; other words are given by data.format=custom data.columns.user=... and its like");
+  throw Error(place + " is of the role " + in_quotes(role),
+              "use " + names.system + ", " + names.user + ", " + names.assistant + " or " + names.tool +
+                  "; other words are given by data.format=custom data.columns.user=... and its like");
 }
 
 // The text of a typed part, under the name of any of the forms in use.
@@ -56,7 +58,8 @@ void read_part(OrderedJson& part, OrderedJson& message, std::string& content, co
     if (call.is_null()) call = take_member(part, "tool_call");
     message["tool_calls"].push_back(read_tool_call(std::move(call), place));
   } else {
-    throw Error(place + " is of the type " + in_quotes(type), "only text, reasoning and tool_call can be trained on: remove the part or the row");
+    throw Error(place + " is of the type " + in_quotes(type),
+                "only text, reasoning and tool_call can be trained on: remove the part or the row");
   }
 }
 
@@ -71,6 +74,16 @@ void read_content(OrderedJson&& given, OrderedJson& message, const MessageNames&
                 "write a text there, or a list of {\"type\": \"text\", \"text\": ...}");
   }
   message["content"] = std::move(content);
+}
+
+// Most messages are as they should be: read_message would give the same.
+bool is_as_expected(const OrderedJson& message, const MessageNames& names) {
+  if (!message.is_object() || message.size() != 2 || names.role != "role" || names.content != "content") return false;
+  const auto role = message.begin(), content = std::next(role);
+  if (role.key() != "role" || content.key() != "content" || !role->is_string() || !content->is_string()) return false;
+  const auto& name = role->get_ref<const std::string&>();
+  return (name == "user" && name == names.user) || (name == "assistant" && name == names.assistant) ||
+         (name == "system" && name == names.system);
 }
 
 }  // namespace
@@ -129,11 +142,12 @@ OrderedJson read_message(OrderedJson&& given, const MessageNames& names, const s
 }
 
 OrderedJson read_messages(OrderedJson&& list, const MessageNames& names, const std::string& what, const std::string& where) {
-  OrderedJson given = read_list(std::move(list), what, where);
-  if (given.is_null() || given.empty()) throw Error(where + ": " + what + " has no messages", "fill it in or remove the row");
-  OrderedJson messages = OrderedJson::array();
-  for (std::size_t i = 0; i < given.size(); ++i)
-    messages.push_back(read_message(std::move(given[i]), names, where + ": message " + std::to_string(i + 1) + " of " + what));
+  OrderedJson messages = read_list(std::move(list), what, where);
+  if (messages.is_null() || messages.empty()) throw Error(where + ": " + what + " has no messages", "fill it in or remove the row");
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    if (is_as_expected(messages[i], names)) continue;
+    messages[i] = read_message(std::move(messages[i]), names, where + ": message " + std::to_string(i + 1) + " of " + what);
+  }
   return messages;
 }
 

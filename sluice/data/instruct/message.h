@@ -14,12 +14,14 @@ struct MessageNames {
 
 // A list of messages, or its JSON as a text. What becomes of each:
 //   role       by `names`; "developer" stays, "function" (OpenAI's older word) becomes "tool".
-//   content    a text, or typed parts: the texts are joined; {"type": "reasoning"} becomes reasoning_content, {"type": "tool_call"} tool_calls.
+//   content    a text, or typed parts: the texts are joined; {"type": "reasoning"} becomes reasoning_content, {"type": "tool_call"}
+//   tool_calls.
 //              Empty where it is null or missing beside tool_calls.
 //   weight     from "weight", "loss_weight" or "train" (true or false).
 //   tool_calls each {"type": "function", "function": {"name", "arguments"}}, from these or from bare {"name", "arguments"}.
 //   others     as they are, without nulls.
-// `what` names the list in an Error. Error too for a message of another form, and for a weight other than 0 of a message not the assistant's.
+// `what` names the list in an Error. Error too for a message of another form, and for a weight other than 0 of a message not the
+// assistant's.
 OrderedJson read_messages(OrderedJson&& list, const MessageNames& names, const std::string& what, const std::string& where);
 
 // One message; `place` names it in an Error.

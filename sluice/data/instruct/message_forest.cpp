@@ -16,7 +16,8 @@ std::string role_of(const std::string& role, const std::string& where) {
 
 std::int64_t rank_of(const OrderedJson& rank, const std::string& where) {
   if (rank.is_null()) return -1;
-  if (rank.is_number() && rank.get<double>() >= 0 && rank.get<double>() == static_cast<double>(rank.get<std::int64_t>())) return rank.get<std::int64_t>();
+  if (rank.is_number() && rank.get<double>() >= 0 && rank.get<double>() == static_cast<double>(rank.get<std::int64_t>()))
+    return rank.get<std::int64_t>();
   throw Error(where + ": the message's \"rank\" is " + dump_json(rank), "give 0 for the best answer, 1 for the next, or null");
 }
 

@@ -11,19 +11,19 @@
 
 namespace sluice::data {
 
-// A message that is deleted, of another language than wanted, or an answer whose rank is behind the last one wanted is left out with all that
-// replies to it. An answer without a rank counts as rank 0 where none of its siblings has one, else as behind them all. Each branch gives one
-// conversation, from its beginning to its last answer; branches that part after that answer give it once.
+// A message that is deleted, of another language than wanted, or an answer whose rank is behind the last one wanted is left out with all
+// that replies to it. An answer without a rank counts as rank 0 where none of its siblings has one, else as behind them all. Each branch
+// gives one conversation, from its beginning to its last answer; branches that part after that answer give it once.
 class MessageForest {
  public:
   explicit MessageForest(const InstructConfig& config) : config_(config) {}
 
-  // Adds `message` (OASST's members, with "replies" or a parent's id) and all replies in it; it may come before its parent. Error for a message
-  // of another form and for an id that was there before.
+  // Adds `message` (OASST's members, with "replies" or a parent's id) and all replies in it; it may come before its parent. Error for a
+  // message of another form and for an id that was there before.
   void add(OrderedJson&& message, const std::string& where);
 
-  // Hands on every conversation, in the order in which the last answers were added, and returns how many messages were left out. Once. Error
-  // for a parent that is not there, and for replies that go round in a circle.
+  // Hands on every conversation, in the order in which the last answers were added, and returns how many messages were left out. Once.
+  // Error for a parent that is not there, and for replies that go round in a circle.
   std::int64_t read(const UseConversation& use);
 
  private:

@@ -5,7 +5,8 @@
 namespace sluice::data {
 
 std::unique_ptr<RowSource> open_parquet(const fs::path& path, const WantedColumns&) {
-  throw Error(path.string() + " is Parquet, which this build of sluice leaves out", "build with -DSLUICE_PARQUET=ON, or give the rows as .jsonl");
+  throw Error(path.string() + " is Parquet, which this build of sluice leaves out",
+              "build with -DSLUICE_PARQUET=ON, or give the rows as .jsonl");
 }
 
 }  // namespace sluice::data

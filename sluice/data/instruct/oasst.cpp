@@ -1,5 +1,5 @@
-// Format oasst: OpenAssistant's trees, {"prompt": {"text", "role", "replies": [...]}} or that message itself, and its flat lists of messages with
-// parent_id, whose rows are kept until the file's end.
+// Format oasst: OpenAssistant's trees, {"prompt": {"text", "role", "replies": [...]}} or that message itself, and its flat lists of
+// messages with parent_id, whose rows are kept until the file's end.
 #include <memory>
 
 #include "sluice/data/instruct/format_reader.h"

@@ -44,7 +44,9 @@ void require_whole(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
   std::string begin(4, '\0'), end(8, '\0');
   in.read(begin.data(), 4);
-  if (begin != "PAR1" && begin != "PARE") throw Error(path.string() + " is no Parquet file: it does not begin with PAR1", "name the file by what it is: .jsonl, .json or .parquet");
+  if (begin != "PAR1" && begin != "PARE")
+    throw Error(path.string() + " is no Parquet file: it does not begin with PAR1",
+                "name the file by what it is: .jsonl, .json or .parquet");
   if (size >= 12) in.seekg(-8, std::ios::end).read(end.data(), 8);
   const std::string mark = end.substr(4);
   if (mark == "PARE") throw Error(path.string() + " is encrypted", "write it without encryption");
@@ -135,7 +137,9 @@ class ParquetRows : public RowSource {
     try {
       for (int i = 0; i < batch->num_columns(); ++i) columns_.emplace_back(batch->column_name(i), batch->column(i));
     } catch (const Error& error) {
-      throw Error(path_.string() + " rows " + std::to_string(row_ + 1) + " to " + std::to_string(row_ + batch_rows_) + ": " + error.problem(), error.remedy());
+      throw Error(
+          path_.string() + " rows " + std::to_string(row_ + 1) + " to " + std::to_string(row_ + batch_rows_) + ": " + error.problem(),
+          error.remedy());
     }
     return true;
   }
@@ -150,6 +154,8 @@ class ParquetRows : public RowSource {
 
 }  // namespace
 
-std::unique_ptr<RowSource> open_parquet(const fs::path& path, const WantedColumns& wanted) { return std::make_unique<ParquetRows>(path, wanted); }
+std::unique_ptr<RowSource> open_parquet(const fs::path& path, const WantedColumns& wanted) {
+  return std::make_unique<ParquetRows>(path, wanted);
+}
 
 }  // namespace sluice::data

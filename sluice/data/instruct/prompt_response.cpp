@@ -1,5 +1,5 @@
-// Format prompt_response: {"prompt", "response"}, or "completion" for the latter; TRL's form with lists of messages in them; ms-swift's "query" and
-// "history".
+// Format prompt_response: {"prompt", "response"}, or "completion" for the latter; TRL's form with lists of messages in them; ms-swift's
+// "query" and "history".
 #include "sluice/data/instruct/format_reader.h"
 #include "sluice/data/instruct/message.h"
 #include "sluice/data/instruct/turn_order.h"

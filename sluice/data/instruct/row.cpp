@@ -62,7 +62,8 @@ OrderedJson read_list(OrderedJson&& value, const std::string& what, const std::s
     const auto& text = value.get_ref<const std::string&>();
     if (is_blank(text)) return nullptr;
     OrderedJson parsed = OrderedJson::parse(text, nullptr, false);
-    if (parsed.is_discarded()) throw Error(where + ": " + what + " is a text that is not JSON: " + in_quotes(text), "write a list, or its JSON as a text");
+    if (parsed.is_discarded())
+      throw Error(where + ": " + what + " is a text that is not JSON: " + in_quotes(text), "write a list, or its JSON as a text");
     value = std::move(parsed);
   }
   if (!value.is_null() && !value.is_array()) fail_kind(where, what, value, "a list");
@@ -104,6 +105,7 @@ InstructRow start_row(Row& row) {
 
 void say(InstructRow& row, std::string_view role, std::string content) {
   OrderedJson message = OrderedJson::object();
+  message.get_ref<OrderedJson::object_t&>().reserve(2);
   message["role"] = role;
   message["content"] = std::move(content);
   row.conversation.messages.push_back(std::move(message));

@@ -34,8 +34,8 @@ OrderedJson read_list(OrderedJson&& value, const std::string& what, const std::s
 // Tools as Hugging Face's templates expect them, [{"type": "function", "function": {...}}, ...], from a list of these or of bare functions.
 OrderedJson read_tools(OrderedJson&& value, const std::string& where);
 
-// What rows of all formats may have beside their own columns: weight (a number >= 0 or true and false), expert_label, and what templates are
-// given: tools, chat_template_kwargs and the text of the first message, system. The row's messages are still to come.
+// What rows of all formats may have beside their own columns: weight (a number >= 0 or true and false), expert_label, and what templates
+// are given: tools, chat_template_kwargs and the text of the first message, system. The row's messages are still to come.
 inline constexpr std::string_view kRowColumns[] = {"weight", "expert_label", "tools", "chat_template_kwargs", "system"};
 InstructRow start_row(Row& row);
 // A row's weight in the loss. Error for one that is none.

@@ -12,9 +12,17 @@ constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF", kParquet = "PAR1", k
 struct Foreign {
   std::string_view magic, kind;
 };
-constexpr Foreign kForeign[] = {{"ARROW1", "an Arrow IPC (Feather) file"}, {"ORC", "an ORC file"},       {"Obj\x01", "an Avro file"},
-                                {"\xFF\xFF\xFF\xFF", "an Arrow stream"},     {"PK\x03\x04", "a zip archive"}, {"SQLite format 3", "an SQLite database"},
-                                {"\x28\xB5\x2F\xFD", "compressed by zstd"},  {"BZh", "compressed by bzip2"},  {"\xFD" "7zXZ", "compressed by xz"}};
+constexpr Foreign kForeign[] = {{"ARROW1", "an Arrow IPC (Feather) file"},
+                                {"ORC", "an ORC file"},
+                                {"Obj\x01", "an Avro file"},
+                                {"\xFF\xFF\xFF\xFF", "an Arrow stream"},
+                                {"PK\x03\x04", "a zip archive"},
+                                {"SQLite format 3", "an SQLite database"},
+                                {"\x28\xB5\x2F\xFD", "compressed by zstd"},
+                                {"BZh", "compressed by bzip2"},
+                                {"\xFD"
+                                 "7zXZ",
+                                 "compressed by xz"}};
 
 std::string beginning(const fs::path& path) {
   std::string bytes;
@@ -26,7 +34,8 @@ std::string beginning(const fs::path& path) {
 
 std::unique_ptr<RowSource> open_rows(const fs::path& path, const WantedColumns& wanted) {
   const std::string bytes = beginning(path);
-  if (bytes.starts_with(kParquet) || bytes.starts_with(kEncryptedParquet) || path.extension() == ".parquet") return open_parquet(path, wanted);
+  if (bytes.starts_with(kParquet) || bytes.starts_with(kEncryptedParquet) || path.extension() == ".parquet")
+    return open_parquet(path, wanted);
   for (const Foreign& foreign : kForeign) {
     if (bytes.starts_with(foreign.magic))
       throw Error(path.string() + " is " + std::string(foreign.kind), "give the rows as .jsonl, .json or .parquet");

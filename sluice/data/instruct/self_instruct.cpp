@@ -1,5 +1,5 @@
-// Format self_instruct: {"instruction", "instances": [{"input", "output"}, ...]} (Self-Instruct's seed tasks and user-oriented instructions);
-// every instance is a conversation.
+// Format self_instruct: {"instruction", "instances": [{"input", "output"}, ...]} (Self-Instruct's seed tasks and user-oriented
+// instructions); every instance is a conversation.
 #include "sluice/base/error.h"
 #include "sluice/data/instruct/format_reader.h"
 #include "sluice/data/instruct/turn_order.h"
@@ -13,7 +13,9 @@ FormatReader self_instruct_format() {
     const InstructRow start = start_row(row);
     const std::string instruction = take_some_text(row, {"instruction"});
     OrderedJson instances = read_list(take(row, {"instances"}), "\"instances\"", row.where);
-    if (instances.empty()) throw Error(row.where + ": \"instances\" is empty, so the task has no answer", "give {\"input\", \"output\"} of at least one, or remove the row");
+    if (instances.empty())
+      throw Error(row.where + ": \"instances\" is empty, so the task has no answer",
+                  "give {\"input\", \"output\"} of at least one, or remove the row");
     for (std::size_t i = 0; i < instances.size(); ++i) {
       Row instance{std::move(instances[i]), row.where + ": instance " + std::to_string(i + 1)};
       if (!instance.columns.is_object())

@@ -14,24 +14,27 @@ struct SpeakerName {
   std::string_view name;
   Speaker speaker;
 };
-constexpr SpeakerName kSpeakers[] = {{"human", Speaker::kUser},          {"user", Speaker::kUser},       {"gpt", Speaker::kAssistant},
-                                     {"assistant", Speaker::kAssistant}, {"chatgpt", Speaker::kAssistant}, {"model", Speaker::kAssistant},
-                                     {"system", Speaker::kSystem},       {"function_call", Speaker::kCall},
-                                     {"tool_call", Speaker::kCall},      {"observation", Speaker::kTool}, {"tool", Speaker::kTool},
-                                     {"function_response", Speaker::kTool}, {"tool_response", Speaker::kTool}};
+constexpr SpeakerName kSpeakers[] = {
+    {"human", Speaker::kUser},        {"user", Speaker::kUser},        {"gpt", Speaker::kAssistant}, {"assistant", Speaker::kAssistant},
+    {"chatgpt", Speaker::kAssistant}, {"model", Speaker::kAssistant},  {"system", Speaker::kSystem}, {"function_call", Speaker::kCall},
+    {"tool_call", Speaker::kCall},    {"observation", Speaker::kTool}, {"tool", Speaker::kTool},     {"function_response", Speaker::kTool},
+    {"tool_response", Speaker::kTool}};
 
 Speaker speaker_of(const std::string& name, const std::string& place) {
   for (const SpeakerName& known : kSpeakers) {
     if (name == known.name) return known.speaker;
   }
-  throw Error(place + " is from " + in_quotes(name), "use system, human, gpt, function_call or observation, or map other words by data.format=custom");
+  throw Error(place + " is from " + in_quotes(name),
+              "use system, human, gpt, function_call or observation, or map other words by data.format=custom");
 }
 
 std::string take_turn_text(OrderedJson& turn, const char* member, const std::string& place) {
   const auto found = turn.find(member);
   if (found == turn.end() || !found->is_string()) {
-    throw Error(place + " has " + (found == turn.end() ? "no \"" + std::string(member) + '"' : '"' + std::string(member) + "\" that is " + kind_of(*found)),
-                "write {\"from\": ..., \"value\": ...} with texts");
+    throw Error(
+        place + " has " +
+            (found == turn.end() ? "no \"" + std::string(member) + '"' : '"' + std::string(member) + "\" that is " + kind_of(*found)),
+        "write {\"from\": ..., \"value\": ...} with texts");
   }
   return std::move(found->get_ref<std::string&>());
 }
@@ -60,7 +63,10 @@ void say_turn(InstructRow& row, OrderedJson& turn, const std::string& place) {
   std::string text = take_turn_text(turn, "value", place);
   if (speaker == Speaker::kCall) return say_call(row, text, place);
   if (speaker == Speaker::kSystem && is_blank(text)) return;
-  const char* role = speaker == Speaker::kUser ? "user" : speaker == Speaker::kAssistant ? "assistant" : speaker == Speaker::kTool ? "tool" : "system";
+  const char* role = speaker == Speaker::kUser        ? "user"
+                     : speaker == Speaker::kAssistant ? "assistant"
+                     : speaker == Speaker::kTool      ? "tool"
+                                                      : "system";
   say(row, role, std::move(text));
   take_weight(turn, row.conversation.messages.back(), place);
 }

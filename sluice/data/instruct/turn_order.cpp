@@ -23,32 +23,36 @@ std::string misplaced(std::string_view role, std::string_view before, RoleOrder 
   return "";
 }
 
-void require_words(const OrderedJson& message, const std::string& place) {
-  if (!is_blank(message["content"].get_ref<const std::string&>())) return;
-  if (is_user(message["role"].get_ref<const std::string&>())) throw Error(place + " is empty", "fill it in or remove the row");
+// What is wrong with the content of a message that needs words; empty if nothing.
+std::string emptiness(const OrderedJson& message, std::string_view role) {
+  if (!(is_user(role) || is_answer(role)) || !is_blank(message["content"].get_ref<const std::string&>())) return "";
+  if (is_user(role)) return "is empty";
   const bool counts = !message.contains("weight") || message["weight"] != 0;
-  if (is_answer(message["role"].get_ref<const std::string&>()) && counts && !message.contains("tool_calls"))
-    throw Error(place + ": the answer is empty", "fill it in or remove the row; an answer with \"train\": false may be empty");
+  return counts && !message.contains("tool_calls") ? "has an empty answer, which would be trained on" : "";
 }
 
 }  // namespace
 
 void require_order(const OrderedJson& messages, RoleOrder order, const std::string& where) {
-  std::string before;
+  std::string_view before;
   for (std::size_t i = 0; i < messages.size(); ++i) {
-    const auto& role = messages[i]["role"].get_ref<const std::string&>();
-    const std::string wrong = misplaced(role, before, order);
-    if (!wrong.empty() || (is_user(role) || is_answer(role))) {
-      const std::string place = where + ": message " + std::to_string(i + 1) + " (" + role + ")";
-      if (!wrong.empty()) throw Error(place + ' ' + wrong, "order them as system, user, assistant, user, assistant ..., join messages that belong together, or remove the row");
-      require_words(messages[i], place);
+    const std::string_view role = messages[i]["role"].get_ref<const std::string&>();
+    const std::string wrong = misplaced(role, before, order), empty = emptiness(messages[i], role);
+    const auto place = [&] { return where + ": message " + std::to_string(i + 1) + " (" + std::string(role) + ") "; };
+    if (!wrong.empty()) {
+      throw Error(place() + wrong,
+                  "order them as system, user, assistant, user, assistant ..., join messages that belong together, or remove the row");
     }
+    if (!empty.empty())
+      throw Error(place() + empty,
+                  is_user(role) ? "fill it in or remove the row" : "fill it in, give it \"train\": false, or remove the row");
     before = role;
   }
-  if (!is_answer(before)) {
-    throw Error(where + ": " + (before.empty() ? "the conversation has no messages" : "the last message is the " + before + "'s, so no answer follows it"),
-                "end the conversation with the assistant's answer, or remove the row");
-  }
+  if (is_answer(before)) return;
+  throw Error(where + ": " +
+                  (before.empty() ? "the conversation has no messages"
+                                  : "the last message is the " + std::string(before) + "'s, so no answer follows it"),
+              "end the conversation with the assistant's answer, or remove the row");
 }
 
 }  // namespace sluice::data

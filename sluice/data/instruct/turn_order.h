@@ -10,9 +10,9 @@ namespace sluice::data {
 // needs to have asked.
 enum class RoleOrder { kAlternate, kRepeats, kAnswerAlone };
 
-// Error, naming the message, unless a system or developer message stands first if at all, the user speaks next, each answer follows the user or
-// a tool, a tool's result follows an answer or another result, the assistant has the last word, and no message of the user and no answer that
-// counts is empty.
+// Error, naming the message, unless a system or developer message stands first if at all, the user speaks next, each answer follows the
+// user or a tool, a tool's result follows an answer or another result, the assistant has the last word, and no message of the user and no
+// answer that counts is empty.
 void require_order(const OrderedJson& messages, RoleOrder order, const std::string& where);
 
 }  // namespace sluice::data
