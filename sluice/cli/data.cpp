@@ -7,6 +7,7 @@
 #include "sluice/base/error.h"
 #include "sluice/base/nearest.h"
 #include "sluice/base/output_file.h"
+#include "sluice/cli/data_preview.h"
 #include "sluice/cli/data_train.h"
 #include "sluice/cli/hub.h"
 #include "sluice/cli/parse.h"
@@ -163,6 +164,7 @@ const std::vector<Command>& subcommands() {
       {"balance", "sample a number of rows of each category", run_balance},
       {"split", "training and validation parts", run_split},
       {"stats", "labels and lengths", run_stats},
+      {"preview", "samples as they are trained on, and what is wrong with them", run_preview},
       {"train-classifier", "train the model that annotate uses", run_train_classifier},
       {"evaluate-classifier", "its accuracy on labelled questions, by source", run_evaluate_classifier},
       {"train-tokenizer", "train a byte-level BPE tokenizer", run_train_tokenizer},

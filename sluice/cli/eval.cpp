@@ -21,17 +21,18 @@ namespace {
 
 struct EvalFlags {
   ModelFlags model;
-  std::string data, format = "qa", tokenizer;
+  std::string data, format = "qa", chat_template = "chat", tokenizer;
   std::int64_t max_samples = 0, batch_size = 8, exact_match_samples = -1, seq_length = 0, max_target_length = 0;
   bool json = false;
-  CLI::Option *seq_length_option = nullptr, *max_target_length_option = nullptr, *exact_match_option = nullptr;
+  CLI::Option *template_option = nullptr, *seq_length_option = nullptr, *max_target_length_option = nullptr, *exact_match_option = nullptr;
 };
 
 void declare(CLI::App& app, EvalFlags& flags) {
   flags.model.add_to(app);
   app.add_option("--data,--data-file", flags.data, "File of rows, one JSON object a line")->required();
-  app.add_option("--format", flags.format, "qa (question, answer, expert_label), token_ids (input_ids, labels) or text")
+  app.add_option("--format", flags.format, "qa (question, answer, expert_label), token_ids (input_ids, labels), text, or of conversations: messages, alpaca, sharegpt ...")
       ->capture_default_str();
+  flags.template_option = app.add_option("--template", flags.chat_template, "Conversations: chat (the tokenizer's own), alpaca, chatml, llama2 or llama3")->capture_default_str();
   app.add_option("--tokenizer", flags.tokenizer, "Folder or file of the tokenizer; default: the one in the model's folder");
   app.add_option("--max-samples", flags.max_samples, "Only the file's first N rows; 0: all")->check(whole_number(0));
   app.add_option("--batch-size", flags.batch_size, "Rows that run at once")->capture_default_str()->check(whole_number(1));
@@ -39,7 +40,7 @@ void declare(CLI::App& app, EvalFlags& flags) {
       app.add_option("--exact-match-samples", flags.exact_match_samples, "qa: answer only the first N questions; 0: none; default: all")
           ->check(whole_number(0));
   flags.seq_length_option = app.add_option("--seq-length", flags.seq_length,
-                                           "qa: most tokens of a prompt, default 64; text: of a row, default: the model's positions")
+                                           "qa: most tokens of a prompt, default 64; text and conversations: of a row, default: the model's positions")
                                 ->check(whole_number(1));
   flags.max_target_length_option =
       app.add_option("--max-target-length", flags.max_target_length, "qa: most tokens of an answer with its end token, default 32")
@@ -47,13 +48,21 @@ void declare(CLI::App& app, EvalFlags& flags) {
   app.add_flag("--json", flags.json, "Print one JSON object; what was not measured is null");
 }
 
+// The value of `kind` ("format") that is called `name`.
+template <class E>
+E named(const std::string& kind, const std::string& name) {
+  const auto all = names(E{});
+  const auto found = std::ranges::find(all, name);
+  if (found == all.end()) throw Error("--" + kind + " " + name + " is not a " + kind, "use " + join_or({all.begin(), all.end()}));
+  return static_cast<E>(found - all.begin());
+}
+
 // Everything but the length of a row of text, which is the model's unless given.
 data::DataConfig data_config(const EvalFlags& flags) {
-  const auto all = names(data::Format{});
-  const auto found = std::ranges::find(all, flags.format);
-  if (found == all.end()) throw Error("--format " + flags.format + " is not a format", "use " + join_or({all.begin(), all.end()}));
   data::DataConfig config;
-  config.format = static_cast<data::Format>(found - all.begin());
+  config.format = named<data::Format>("format", flags.format);
+  config.instruct.chat_template = named<data::Template>("template", flags.chat_template);
+  if (!data::has_conversations(config.format)) forbid(flags.template_option, "on rows that are no conversations", "leave it out, or give their --format");
   if (config.format != data::Format::kQa) {
     for (const CLI::Option* option : {flags.max_target_length_option, flags.exact_match_option})
       forbid(option, "on rows without questions", "leave it out, or use --format qa");
@@ -140,10 +149,11 @@ int run_eval(const Arguments& arguments, Log& log) {
   data::DataConfig config = data_config(flags);
   const data::DataFile rows(flags.data);  // says what is wrong with it before the model is read
   const generate::LoadedModel loaded = generate::open_model(flags.model.folder(), flags.model.scalar_type());
-  if (config.format == data::Format::kText && config.seq_length == 0) config.seq_length = loaded.folder.config->max_positions();
+  if ((config.format == data::Format::kText || data::has_conversations(config.format)) && config.seq_length == 0) config.seq_length = loaded.folder.config->max_positions();
   const auto tokenizer =
       generate::open_model_tokenizer(loaded.folder, flags.tokenizer.empty() ? std::nullopt : std::optional<fs::path>(find_model(flags.tokenizer)));
-  const data::RowNeeds needs{tokenizer.get(), loaded.folder.config->vocab_size(), data::LabelPolicy::kOptional};
+  const data::RowNeeds needs{tokenizer.get(), loaded.folder.config->vocab_size(), data::LabelPolicy::kOptional,
+                             flags.tokenizer.empty() ? loaded.folder.path : find_model(flags.tokenizer)};
   const auto dataset = data::open_dataset(flags.data, config, needs, flags.max_samples);
   log.info(data::describe(dataset->counts()));
 

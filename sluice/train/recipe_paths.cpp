@@ -21,6 +21,8 @@ constexpr std::array kPathSettings{
     PathSetting{"model.load", Names::kModel, "give the model's folder with --model-id DIR"},
     PathSetting{"model.tokenizer", Names::kModel, "give the tokenizer's folder with model.tokenizer=DIR"},
 };
+// A list of weights and files.
+constexpr PathSetting kBlend{"data.blend", Names::kData, "write a weight before each file: data.blend=[0.7, a.jsonl, 0.3, b.jsonl]"};
 
 bool is_there(const fs::path& path) {
   std::error_code unreachable;  // what cannot be looked at is not there for us either
@@ -42,8 +44,8 @@ fs::path beside(const fs::path& recipe_folder, const fs::path& written) {
   return {};
 }
 
-void find(config::Setting& setting, const PathSetting& kind, const ModelFinder& find_model, Violations& violations, std::vector<std::string>& notes) {
-  std::string& text = setting.value.items[0];
+// `text` is the path in the value of `setting`.
+void find(const config::Setting& setting, std::string& text, const PathSetting& kind, const ModelFinder& find_model, Violations& violations, std::vector<std::string>& notes) {
   if (text.empty() || is_there(text)) return;
   const auto recipe_folder = fs::path(text).is_relative() ? folder_of(setting) : std::nullopt;
   if (const fs::path found = recipe_folder ? beside(*recipe_folder, text) : fs::path(); !found.empty()) {
@@ -74,10 +76,16 @@ void find(config::Setting& setting, const PathSetting& kind, const ModelFinder& 
 }  // namespace
 
 void find_recipe_paths(std::vector<config::Setting>& settings, const ModelFinder& find_model, Violations& violations, std::vector<std::string>& notes) {
+  const auto last_of = [&](const char* key) {
+    return std::find_if(settings.rbegin(), settings.rend(), [&](const config::Setting& setting) { return setting.key == key; });
+  };
   for (const PathSetting& kind : kPathSettings) {
-    const auto last = std::find_if(settings.rbegin(), settings.rend(), [&](const config::Setting& setting) { return setting.key == kind.key; });
+    const auto last = last_of(kind.key);
     if (last == settings.rend() || last->value.is_list || last->value.items.size() != 1) continue;  // a wrong kind of value is found where it is read
-    find(*last, kind, find_model, violations, notes);
+    find(*last, last->value.items[0], kind, find_model, violations, notes);
+  }
+  if (const auto blend = last_of(kBlend.key); blend != settings.rend() && blend->value.is_list) {
+    for (std::size_t i = 1; i < blend->value.items.size(); i += 2) find(*blend, blend->value.items[i], kBlend, find_model, violations, notes);
   }
 }
 

@@ -149,7 +149,7 @@ void check_progress(const fs::path& step_folder, const Recipe& recipe, const Ses
                    "resume with the batch size that the run was started with");
   }
   if (data && saved.data_fingerprint != data->sets.train->counts().fingerprint) {
-    violations.add("the rows of " + recipe.data.path + " are not those that " + from + " was trained on",
+    violations.add("the rows of " + data->sets.train->path().string() + " are not those that " + from + " was trained on",
                    "resume with the same data (file, data.max_samples, lengths, tokenizer), or start a new run from the weights: model.load=" + from);
   }
 }

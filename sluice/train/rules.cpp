@@ -113,7 +113,7 @@ void one_process(const Check& check) {
 void data_and_model(const Check& check) {
   const Recipe& r = check.recipe;
   r.data.check(check.violations);
-  if (r.data.path.empty()) check.violations.add("data.path is not set", "give the file to train on: --data-file FILE, or data.path=FILE");
+  if (r.data.path.empty() && r.data.blend.empty()) check.violations.add("data.path is not set", "give the file to train on: --data-file FILE, or data.path=FILE");
   if (r.data.format != data::Format::kTokenIds && r.model.tokenizer.empty() && r.model.load.empty()) {
     check.violations.add("model.tokenizer is not set, and data.format = " + format(r.data.format) + " needs a tokenizer", "give its folder: model.tokenizer=DIR");
   }
@@ -143,6 +143,11 @@ void mixture(const Check& check) {
 void supervision(const Check& check) {
   const loss::RoutingSupervisionConfig& s = check.recipe.routing_supervision;
   check.at_least("routing_supervision.weight", s.weight, 0.0);
+  if (s.weight > 0 && check.recipe.data.packing != data::Packing::kNone) {
+    check.violations.add("data.packing = " + format(check.recipe.data.packing) + " joins rows of several categories, and routing_supervision.weight = " + format(s.weight) +
+                             " needs one category a row",
+                         "use data.packing=none, or routing_supervision.weight=0");
+  }
   if (!(s.temperature > 0)) check.violations.add("routing_supervision.temperature = " + format(s.temperature) + " is not above 0", "use 0.5 to 2");
   if (!(s.smoothing > 0 && s.smoothing < 1)) {
     check.violations.add("routing_supervision.smoothing = " + format(s.smoothing) + " is not between 0 and 1", "use 0.1; at 0 a label would forbid experts altogether, and the gradient never ends");
@@ -170,7 +175,9 @@ const std::vector<Idle>& idle_settings() {
   using models::ModelConfig;
   const auto unsupervised = [](const Recipe& r, const ModelConfig*) { return r.routing_supervision.weight == 0; };
   const auto not_questions = [](const Recipe& r, const ModelConfig*) { return r.data.format != data::Format::kQa; };
-  const std::string no_weight = "routing_supervision.weight is 0";
+  const auto no_conversations = [](const Recipe& r, const ModelConfig*) { return !data::has_conversations(r.data.format); };
+  const auto not_oasst = [](const Recipe& r, const ModelConfig*) { return r.data.format != data::Format::kOasst; };
+  const std::string no_weight = "routing_supervision.weight is 0", rows_only = "rows of this data.format are no conversations", no_trees = "data.format is not oasst";
   static const std::vector<Idle> all{
       {"routing_supervision.target", unsupervised, no_weight},
       {"routing_supervision.temperature", unsupervised, no_weight},
@@ -183,6 +190,16 @@ const std::vector<Idle>& idle_settings() {
       {"optimizer.decay_fraction", [](const Recipe& r, const ModelConfig*) { return r.optimizer.schedule != optim::Schedule::kWsd; }, "only the wsd schedule has it"},
       {"optimizer.min_lr", [](const Recipe& r, const ModelConfig*) { return r.optimizer.schedule == optim::Schedule::kConstant; }, "the schedule is constant"},
       {"train.epochs", [](const Recipe& r, const ModelConfig*) { return r.train.train_iters > 0 && r.train.epochs > 0; }, "train.train_iters decides"},
+      {"data.template", no_conversations, rows_only},
+      {"data.custom_template", [](const Recipe& r, const ModelConfig*) { return r.data.instruct.chat_template != data::Template::kCustom; }, "data.template is not custom"},
+      {"data.system_prompt", no_conversations, rows_only},
+      {"data.train_on", no_conversations, rows_only},
+      {"data.train_on_end", no_conversations, rows_only},
+      {"data.truncation", no_conversations, rows_only},
+      {"data.cache_dir", no_conversations, rows_only},
+      {"data.columns.", [](const Recipe& r, const ModelConfig*) { return r.data.format != data::Format::kCustom; }, "data.format is not custom"},
+      {"data.oasst_max_rank", not_oasst, no_trees},
+      {"data.oasst_languages", not_oasst, no_trees},
       {"data.max_target_length", not_questions, "only format qa has answers"},
       {"data.seq_length", [](const Recipe& r, const ModelConfig*) { return r.data.format == data::Format::kTokenIds; }, "rows of format token_ids are used whole"},
       {"moe.aux_loss_scope", [](const Recipe& r, const ModelConfig*) { return r.moe.aux_loss == loss::AuxLoss::kPerSequence && r.moe.aux_loss_scope == loss::AuxScope::kGlobalBatch; }, "per_sequence does not depend on it"},

@@ -50,10 +50,10 @@ SessionData open_data(const ResolvedRecipe& resolved) {
   }
   const bool supervised = recipe.routing_supervision.weight > 0;
   data.sets = data::open_datasets(recipe.data, {data.tokenizer.get(), resolved.model_config->vocab_size(),
-                                                supervised ? data::LabelPolicy::kRequired : data::LabelPolicy::kOptional});
+                                                supervised ? data::LabelPolicy::kRequired : data::LabelPolicy::kOptional, given});
   const std::int64_t longest = data.sets.train->counts().longest_row;
   if (longest > resolved.model_config->max_positions()) {
-    throw Error(recipe.data.path + " has a row of " + std::to_string(longest) + " tokens, more than the model's " + std::to_string(resolved.model_config->max_positions()) + " positions",
+    throw Error(data.sets.train->path().string() + " has a row of " + std::to_string(longest) + " tokens, more than the model's " + std::to_string(resolved.model_config->max_positions()) + " positions",
                 "shorten the rows, or use a model with more positions");
   }
   const std::int64_t rows = data.sets.train->size(), batch = recipe.global_batch_size();
@@ -94,7 +94,8 @@ Session::Session(const ResolvedRecipe& r, SessionData opened, Log& log) : resolv
   model = config.build(*store);
   optimizer = std::make_unique<optim::AdamW>(recipe.optimizer, *store);
   step = std::make_unique<Step>(settings, *model, *store, *optimizer, target.get());
-  stream = std::make_unique<data::SampleStream>(*data.sets.train, seed, recipe.data.shuffle ? data::Shuffle::kOn : data::Shuffle::kOff);
+  stream = std::make_unique<data::SampleStream>(*data.sets.train, seed, recipe.data.shuffle ? data::Shuffle::kOn : data::Shuffle::kOff,
+                                                recipe.data.instruct.length_buckets ? recipe.global_batch_size() : 0);
   log.info("model: " + recipe.model.architecture + ", " + std::to_string(store->num_elements()) + " parameters, " + std::to_string(store->num_trainable()) +
            " trained, " + config::format(recipe.train.precision));
   log_aux_loss(settings, moe, log);
