@@ -2,12 +2,16 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 namespace sluice {
 
 // Philox 4x32-10 (Salmon et al., SC 2011): four 32-bit words for each 128-bit counter under a 64-bit key.
 std::array<std::uint32_t, 4> philox(std::uint64_t key, std::uint64_t counter_low, std::uint64_t counter_high);
+
+// A key or stream number for a name: FNV-1a, 64 bits.
+std::uint64_t hash_name(std::string_view name);
 
 // A stream of numbers; equal (seed, stream) gives equal numbers on every machine. Copyable; `position` is all its state.
 class Rng {

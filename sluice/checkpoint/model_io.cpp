@@ -6,6 +6,7 @@
 
 #include "sluice/base/error.h"
 #include "sluice/base/json.h"
+#include "sluice/checkpoint/adapter.h"
 #include "sluice/checkpoint/sharded.h"
 #include "sluice/checkpoint/step_folder.h"
 #include "sluice/text/tokenizer.h"
@@ -169,14 +170,22 @@ std::span<std::byte> bytes_of(const at::Tensor& tensor) { return {static_cast<st
 
 at::Tensor exact_value(const nn::Parameter& parameter) { return parameter.master.defined() ? parameter.master : parameter.value.detach(); }
 
-ModelFolder open_model_folder(const fs::path& given) {
+fs::path resolve_model_folder(const fs::path& given) {
   const fs::path path = follow_pointer(given);
   if (fs::is_regular_file(path)) throw Error(path.string() + " is a file, not a model folder", "give a folder with config.json and weights, a run folder, or its checkpoints/best or latest");
   if (!fs::is_directory(path)) throw Error("there is no model folder " + path.string(), "give a folder with config.json and weights, or a run folder");
   if (!fs::exists(path / "config.json") && fs::is_directory(checkpoints_folder(path))) {
     const auto latest = find_latest(path);
     if (!latest) throw Error("run " + path.string() + " has no checkpoint yet", "wait for its first save, or give another folder");
-    return open_model_folder(latest->path);
+    return latest->path;
+  }
+  return path;
+}
+
+ModelFolder open_model_folder(const fs::path& given) {
+  const fs::path path = resolve_model_folder(given);
+  if (is_adapter_folder(path) && !fs::exists(path / "model.safetensors") && !fs::exists(path / kWeightIndexName)) {
+    throw Error(path.string() + " holds adapters, not a whole model", "give its base model (" + base_model_of(path) + ") and the adapter beside it, or merge the two: sluice merge");
   }
   if (!fs::exists(path / "config.json")) throw Error(path.string() + " has no config.json", "give a folder that holds a model: config.json and *.safetensors");
   ModelFolder folder;

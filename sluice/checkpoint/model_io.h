@@ -27,6 +27,10 @@ struct ModelFolder {
   DType dtype = DType::kF32;  // of the weights: that of its largest tensor
 };
 
+// The folder that `given` stands for: of a run its newest checkpoint, of a pointer (checkpoints/latest, best) what it names, else itself.
+// Error when there is none.
+fs::path resolve_model_folder(const fs::path& given);
+
 // Reads config.json and finds out what the folder is; a run's checkpoints/latest or best stands for the folder that it names. Error, with
 // remedy, for a folder without a model.
 ModelFolder open_model_folder(const fs::path& given);

@@ -10,9 +10,10 @@
 namespace sluice::cli {
 
 void answer_message(generate::Chat& chat, const std::string& message, AnswerForm form, std::ostream& out) {
-  const generate::Answer answer = chat.say(message, [&](const std::string& piece) {
+  const auto show = [&](const std::string& piece) {
     if (form == AnswerForm::kText) write_now(out, piece);
-  });
+  };
+  const generate::Answer answer = chat.say(message, show, [](const std::string& line) { std::cerr << "note: " << line << '\n'; });
   write_now(out, form == AnswerForm::kText ? "\n" : dump_json(OrderedJson{{"text", answer.text}, {"ids", answer.ids}}) + "\n");
 }
 
@@ -25,7 +26,12 @@ void converse(generate::Chat& chat, AnswerForm form, std::istream& in, std::ostr
   for (std::string line; read(line);) {
     if (line.ends_with('\r')) line.pop_back();
     if (line.find_first_not_of(" \t") == std::string::npos) continue;
-    answer_message(chat, line, form, out);
+    try {
+      answer_message(chat, line, form, out);
+    } catch (const generate::MessageError& error) {
+      std::cerr << "error: " << error.what() << '\n';
+      write_now(out, form == AnswerForm::kText ? "\n" : dump_json(OrderedJson{{"text", nullptr}, {"ids", OrderedJson::array()}, {"error", error.problem()}}) + "\n");
+    }
   }
   if (terminal) std::cerr << '\n';
 }

@@ -6,6 +6,7 @@
 #include "sluice/cli/eval.h"
 #include "sluice/cli/generate.h"
 #include "sluice/cli/logits.h"
+#include "sluice/cli/merge.h"
 #include "sluice/cli/monitor.h"
 #include "sluice/cli/recipes.h"
 #include "sluice/cli/tokenize.h"
@@ -17,6 +18,7 @@ const std::vector<Command>& commands() {
   static const std::vector<Command> all{
       {"train", "train a model by a recipe", run_train},
       {"convert", "between Hugging Face's, native and Megatron's layouts of weights", run_convert},
+      {"merge", "LoRA adapters into the base weights", run_merge},
       {"generate", "continue prompts with a trained model", run_generate},
       {"logits", "write a model's logits for given tokens", run_logits},
       {"eval", "loss, exact match and routing on held-out rows", run_eval},

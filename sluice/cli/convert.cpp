@@ -2,6 +2,7 @@
 
 #include "sluice/base/error.h"
 #include "sluice/cli/hub.h"
+#include "sluice/cli/model_flags.h"
 #include "sluice/cli/parse.h"
 #include "sluice/config/value.h"
 #include "sluice/convert/convert.h"
@@ -66,14 +67,6 @@ std::optional<E> named(const std::string& flag, const std::string& text) {
   return value;
 }
 
-std::optional<checkpoint::DType> dtype_of(const std::string& text) {
-  if (text.empty()) return std::nullopt;
-  if (text == "bf16" || text == "bfloat16") return checkpoint::DType::kBF16;
-  if (text == "fp32" || text == "float32") return checkpoint::DType::kF32;
-  if (text == "fp16" || text == "float16") return checkpoint::DType::kF16;
-  throw Error("--dtype '" + text + "' is not bf16, fp32 or fp16", "give one of these");
-}
-
 convert::Options options_of(ConvertFlags& flags) {
   const OtherFlags& other = flags.other;
   convert::Options options;
@@ -83,7 +76,7 @@ convert::Options options_of(ConvertFlags& flags) {
   options.format = named<convert::Format>("--format", flags.format);
   if (to_hf && options.format.value_or(convert::Format::kHf) != convert::Format::kHf) throw Error("--format " + flags.format + " contradicts a flag that asks for hf", "leave one of them out");
   if (to_hf) options.format = convert::Format::kHf;
-  options.dtype = dtype_of(!other.bf16.empty() && flags.dtype.empty() ? "bf16" : flags.dtype);
+  options.dtype = file_type(!other.bf16.empty() && flags.dtype.empty() ? "bf16" : flags.dtype);
   if (!flags.hf_config.empty()) options.hf_config = flags.hf_config;
   options.layout = flags.layout;
   options.optimizer_state = flags.no_save_optim ? convert::OptimizerState::kDropped : convert::OptimizerState::kKept;

@@ -148,7 +148,7 @@ int run_eval(const Arguments& arguments, Log& log) {
 
   data::DataConfig config = data_config(flags);
   const data::DataFile rows(flags.data);  // says what is wrong with it before the model is read
-  const generate::LoadedModel loaded = generate::open_model(flags.model.folder(), flags.model.scalar_type());
+  const generate::LoadedModel loaded = generate::open_model(flags.model.folder(), flags.model.scalar_type(), flags.model.adapter_folders());
   if ((config.format == data::Format::kText || data::has_conversations(config.format)) && config.seq_length == 0) config.seq_length = loaded.folder.config->max_positions();
   const auto tokenizer =
       generate::open_model_tokenizer(loaded.folder, flags.tokenizer.empty() ? std::nullopt : std::optional<fs::path>(find_model(flags.tokenizer)));

@@ -10,6 +10,7 @@
 #include "sluice/cli/standard_streams.h"
 #include "sluice/generate/answer.h"
 #include "sluice/generate/logits.h"
+#include "sluice/text/utf8.h"
 
 namespace sluice::cli {
 namespace {
@@ -83,6 +84,7 @@ std::vector<std::string> lines_of(const fs::path& path) {
     if (line.empty())
       throw Error(reader.where() + ": the line is empty, and answers are to stand in the order of the lines",
                   "write a prompt there or remove the line");
+    text::require_utf8(line, reader.where() + ": the line");
     lines.push_back(line);
   }
   if (lines.empty()) throw Error(path.string() + " holds no prompt", "write one prompt a line");
@@ -167,7 +169,7 @@ int run_generate(const Arguments& arguments, Log&) {
   if (parse(app, arguments) == Parsed::kHelpShown) return 0;
   check(flags);
 
-  const generate::LoadedModel loaded = generate::open_model(flags.model.folder(), flags.model.scalar_type());
+  const generate::LoadedModel loaded = generate::open_model(flags.model.folder(), flags.model.scalar_type(), flags.model.adapter_folders());
   const auto tokenizer = generate::open_model_tokenizer(
       loaded.folder, flags.tokenizer.empty() ? std::nullopt : std::optional<fs::path>(find_model(flags.tokenizer)));
   if (!flags.ignore_eos) flags.options.stop_ids = generate::stop_ids(loaded.folder, tokenizer.get());

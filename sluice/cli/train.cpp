@@ -15,6 +15,7 @@
 #include "sluice/models/registry.h"
 #include "sluice/monitor/report.h"
 #include "sluice/train/run.h"
+#include "sluice/train/setting_names.h"
 
 namespace sluice::cli {
 namespace {
@@ -44,6 +45,9 @@ void print_help() {
 [[noreturn]] void unknown_flag(const std::string& name) {
   std::vector<std::string> known{"config", "config-file", "resume", "overwrite", "disable-routing", "dry-run", "help"};
   for (const train::Flag& flag : train::flags()) known.push_back(flag.name);
+  for (const config::Alias& alias : train::aliases()) {
+    if (alias.from.find('.') == std::string::npos) known.push_back(flag_name(alias.from));
+  }
   throw Error("unknown flag --" + name, "did you mean --" + nearest(name, known) + "? `sluice train --help` lists all");
 }
 
@@ -62,6 +66,15 @@ void require_one_word(Said& said, const std::string& key, const std::string& fla
     throw Error("--" + before->second.first + " and --" + flag + " both mean " + key + ", and say different things", "give one of them");
   }
   before->second = {flag, values};
+}
+
+// The setting that a flag stands for: one of our flags, or a setting's other name at the top level, such as TrainingArguments have
+// (--num_train_epochs). Empty for any other flag.
+std::string key_of_flag(const std::string& name) {
+  const auto flag = std::ranges::find(train::flags(), name, &train::Flag::name);
+  if (flag != train::flags().end()) return flag->key;
+  const auto alias = std::ranges::find_if(train::aliases(), [&](const config::Alias& a) { return a.from.find('.') == std::string::npos && flag_name(a.from) == name; });
+  return alias == train::aliases().end() ? "" : alias->from;
 }
 
 // One `--name value`, `--name=value` or `section.key=value` after another, in any order.
@@ -84,10 +97,11 @@ TrainArguments parse(const Arguments& arguments) {
     if (equals != std::string::npos && (name == "overwrite" || name == "disable-routing" || name == "dry-run" || name == "help")) {
       throw Error(word + ": --" + name + " takes no value", "write --" + name + ", or leave it out");
     }
-    const auto flag = std::find_if(train::flags().begin(), train::flags().end(), [&](const auto& f) { return f.name == name; });
-    if (flag != train::flags().end()) {
-      out.overrides.push_back(config::parse_override(flag->key + "=" + value()));
-      require_one_word(said, flag->key, name, out.overrides.back().value.items);
+    if (const std::string key = key_of_flag(name); !key.empty()) {
+      std::vector<config::Setting> setting{config::parse_override(key + "=" + value())};
+      config::resolve_aliases(setting, train::aliases());
+      require_one_word(said, setting[0].key, name, setting[0].value.items);
+      out.overrides.push_back(setting[0]);
     }
     else if (name == "config" || name == "config-file") out.config = value();
     else if (name == "resume") out.options.resume = resume_from(value());
@@ -150,24 +164,13 @@ std::vector<std::string> values_of(const config::Setting& setting) {
   return values;
 }
 
-// Every setting's key, the sizes of the models included.
-std::vector<std::string> all_keys() {
-  std::vector<std::string> keys = config::keys(train::Recipe{});
-  for (const auto& [key, architectures] : train::size_settings()) {
-    if (std::ranges::find(keys, key) == keys.end()) keys.push_back(key);
-  }
-  return keys;
-}
-
 // Settings that were typed without their section, and sections that only later versions have: what a nearest name would answer badly.
 void check_keys(const std::vector<config::Setting>& settings) {
-  const std::vector<std::string> keys = all_keys();
+  const std::vector<std::string> keys = train::setting_keys();
   Violations violations;
   for (const config::Setting& setting : settings) {
     const std::string section = setting.key.substr(0, setting.key.find('.'));
-    if (section == "lora" || section == "launch") {
-      violations.add(setting.where + ": " + setting.key + ", but this version of Sluice has no " + (section == "lora" ? "LoRA" : "launcher") + " yet", "leave the section " + section + " out");
-    }
+    if (section == "launch") violations.add(setting.where + ": " + setting.key + ", but this version of Sluice has no launcher yet", "leave the section launch out");
     if (section != setting.key || std::ranges::find(keys, setting.key) != keys.end()) continue;
     std::vector<std::string> meant;
     std::ranges::copy_if(keys, std::back_inserter(meant), [&](const std::string& key) { return key.ends_with("." + setting.key); });

@@ -1,17 +1,19 @@
 #include "sluice/config/recipe.h"
 
-#include <yaml-cpp/yaml.h>
-
 #include <algorithm>
+#include <cctype>
+#include <map>
 #include <optional>
-#include <set>
 
 #include "sluice/base/error.h"
+#include "sluice/config/yaml_file.h"
 
 namespace sluice::config {
 namespace {
 
-Value read_value(const YAML::Node& node, const std::string& where) {
+// `text_of` gives a scalar's text.
+template <class TextOf>
+Value read_value(const YAML::Node& node, const std::string& where, const TextOf& text_of) {
   Value value;
   if (node.IsNull()) {
     value.is_null = true;
@@ -19,31 +21,42 @@ Value read_value(const YAML::Node& node, const std::string& where) {
     value.is_list = true;
     for (const YAML::Node& item : node) {
       if (!item.IsScalar()) throw Error(where + ": a list inside a list, or a mapping inside a list, means nothing here", "write a plain list: [a, b, c]");
-      value.items.push_back(item.Scalar());
+      value.items.push_back(text_of(item));
     }
   } else {
-    value.items.push_back(node.Scalar());
+    value.items.push_back(text_of(node));
   }
   return value;
 }
 
 constexpr int kMostLevels = 8;
 
-void flatten(const YAML::Node& node, const std::string& prefix, const std::string& file, std::vector<Setting>& out) {
-  std::set<std::string> seen;
-  for (const auto& entry : node) {
-    const std::string where = file + ":" + std::to_string(entry.first.Mark().line + 1);
-    if (!entry.first.IsScalar()) throw Error(where + ": a key must be a word", "write `section:` and `key: value` lines");
-    const std::string key = prefix + entry.first.Scalar();
-    if (std::count(key.begin(), key.end(), '.') > 8) throw Error(where + ": sections are nested without end (an alias inside its own anchor?)", "write plain sections");
-    if (!seen.insert(key).second) throw Error(where + ": '" + key + "' is given twice", "keep one of the two");
-    if (std::count(key.begin(), key.end(), '.') > kMostLevels) {  // an anchor inside itself (a: &x {b: *x}) would go on for ever
-      throw Error(where + ": '" + key + "' lies deeper than any setting", "write `section:` and below it `key: value`, without YAML anchors");
+// The settings below one mapping of a file, its keys behind `prefix`.
+class Flattener {
+ public:
+  Flattener(const YamlFile& file, std::vector<Setting>& out) : file_(file), out_(out) {}
+
+  void flatten(const YAML::Node& node, const std::string& prefix = "") {
+    for (const auto& entry : node) {
+      const int line = entry.first.Mark().line + 1;
+      const std::string where = file_.name + ":" + std::to_string(line);
+      if (!entry.first.IsScalar()) throw Error(where + ": a key must be a word", "write `section:` and `key: value` lines");
+      const std::string key = prefix + scalar_text(entry.first, file_);
+      if (std::count(key.begin(), key.end(), '.') > kMostLevels) {  // an anchor inside itself (a: &x {b: *x}) would go on for ever
+        throw Error(where + ": '" + key + "' lies deeper than any setting", "write `section:` and below it `key: value`, without YAML anchors");
+      }
+      const auto [first, is_new] = first_lines_.try_emplace(key, line);
+      if (!is_new) throw Error(where + ": '" + key + "' is given twice, in line " + std::to_string(first->second) + " too", "keep one of the two");
+      if (entry.second.IsMap()) flatten(entry.second, key + ".");
+      else out_.push_back({key, read_value(entry.second, where, [&](const YAML::Node& scalar) { return scalar_text(scalar, file_); }), where});
     }
-    if (entry.second.IsMap()) flatten(entry.second, key + ".", file, out);
-    else out.push_back({key, read_value(entry.second, where), where});
   }
-}
+
+ private:
+  const YamlFile& file_;
+  std::vector<Setting>& out_;
+  std::map<std::string, int> first_lines_;  // of each key, sections too
+};
 
 // "[a, *.b]" as the list that it is meant to be, where YAML takes the * for an alias. Nothing for any other text.
 std::optional<Value> plain_list(const std::string& text) {
@@ -60,24 +73,17 @@ std::optional<Value> plain_list(const std::string& text) {
   return value;
 }
 
-YAML::Node parse_yaml(const fs::path& path) {
-  try {
-    return YAML::Load(read_file(path));
-  } catch (const YAML::Exception& e) {
-    throw Error(path.string() + ":" + std::to_string(e.mark.line + 1) + ": not valid YAML: " + e.msg, "mend that line; text that begins with * or & needs quotes: [\"*.router.*\"]");
-  }
-}
-
 void load(const fs::path& path, const std::vector<fs::path>& folders, std::vector<fs::path> chain, std::vector<Setting>& out) {
   const fs::path whole = fs::weakly_canonical(path);
   if (std::find(chain.begin(), chain.end(), whole) != chain.end()) {
     throw Error(path.string() + ": its `base:` leads back to itself", "remove one `base:` of the circle");
   }
   chain.push_back(whole);
-  const YAML::Node root = parse_yaml(path);
-  if (!root.IsNull() && !root.IsMap()) throw Error(path.string() + ": a recipe is a mapping of sections", "write `model:` and the like at the top level");
+  const YamlFile file = read_yaml(path);
+  if (file.root.IsScalar()) scalar_text(file.root, file);  // a quote at the beginning that is never closed
+  if (!file.root.IsNull() && !file.root.IsMap()) throw Error(path.string() + ": a recipe is a mapping of sections", "write `model:` and the like at the top level");
   std::vector<Setting> own;
-  flatten(root, "", path.string(), own);
+  Flattener(file, own).flatten(file.root);
   for (const Setting& setting : own) {
     if (setting.key != "base" || setting.value.items.empty()) continue;
     const fs::path beside = path.parent_path() / setting.value.items[0];
@@ -85,6 +91,23 @@ void load(const fs::path& path, const std::vector<fs::path>& folders, std::vecto
   }
   std::erase_if(own, [](const Setting& setting) { return setting.key == "base"; });
   out.insert(out.end(), own.begin(), own.end());
+}
+
+std::string lower_case(std::string text) {
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+// Whether one of the aliases, those of sections left out, was the setting's name.
+bool resolve_exact(Setting& setting, const std::vector<Alias>& aliases) {
+  const auto exact = std::ranges::find(aliases, setting.key, &Alias::from);
+  if (exact == aliases.end()) return false;
+  setting.key = exact->to;
+  for (std::string& item : setting.value.items) {
+    const auto value = std::ranges::find(exact->values, lower_case(item), &AliasValue::from);
+    if (value != exact->values.end()) item = value->to;
+  }
+  return true;
 }
 
 }  // namespace
@@ -119,7 +142,8 @@ Setting parse_override(const std::string& text) {
     // An empty value is an empty text; a comma list without brackets stays one text, for sweeps to split.
     const YAML::Node node = written.empty() ? YAML::Node("") : YAML::Load(written);
     const bool is_text = node.IsMap() || (node.IsNull() && written.find(',') != std::string::npos);  // yaml-cpp reads a lone comma as null
-    return {text.substr(0, equals), is_text ? Value{{written}} : read_value(node, "command line"), "command line"};
+    const auto text_of = [](const YAML::Node& scalar) { return scalar.Scalar(); };
+    return {text.substr(0, equals), is_text ? Value{{written}} : read_value(node, "command line", text_of), "command line"};
   } catch (const YAML::Exception&) {
     return {text.substr(0, equals), plain_list(written).value_or(Value{{written}}), "command line"};
   }
@@ -127,16 +151,13 @@ Setting parse_override(const std::string& text) {
 
 void resolve_aliases(std::vector<Setting>& settings, const std::vector<Alias>& aliases) {
   for (Setting& setting : settings) {
-    const auto exact = std::find_if(aliases.begin(), aliases.end(), [&](const Alias& alias) { return alias.from == setting.key; });
-    if (exact != aliases.end()) {
-      setting.key = exact->to;
-      continue;
-    }
+    if (resolve_exact(setting, aliases)) continue;
     for (const Alias& alias : aliases) {
       if (!alias.from.ends_with(".*")) continue;
       const std::string section = alias.from.substr(0, alias.from.size() - 1);
       if (!setting.key.starts_with(section)) continue;
       setting.key = alias.to.substr(0, alias.to.size() - 1) + setting.key.substr(section.size());
+      resolve_exact(setting, aliases);
       break;
     }
   }

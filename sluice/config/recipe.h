@@ -9,9 +9,15 @@
 
 namespace sluice::config {
 
-// Another spelling of a setting. `from` may end in ".*": then so does `to`, and any key of that section is meant.
+struct AliasValue {
+  std::string from, to;  // `from` in lower case
+};
+
+// Another spelling of a setting. `from` may end in ".*": then so does `to`, and any key of that section is meant. Values that have another
+// name there (`true` for `full`) are renamed with it, in any case of letters; all others stay as they are written.
 struct Alias {
   std::string from, to;
+  std::vector<AliasValue> values = {};
 };
 
 // The settings of a recipe: those of its `base:` first (a path relative to the recipe, or a name in `recipe_folders`), then its own.
@@ -24,7 +30,7 @@ fs::path find_recipe(const std::string& name_or_path, const std::vector<fs::path
 // Reads "section.key=value"; the value is YAML, so lists are written [a, b]. Error when there is no '='.
 Setting parse_override(const std::string& text);
 
-// Renames keys by the first alias that fits. An exact alias wins over a section's.
+// Renames keys by the first alias that fits. An exact alias wins over a section's; what a section's gives may be an exact one in turn.
 void resolve_aliases(std::vector<Setting>& settings, const std::vector<Alias>& aliases);
 
 }  // namespace sluice::config

@@ -4,13 +4,12 @@
 
 #include "sluice/base/error.h"
 #include "sluice/checkpoint/manifest.h"
+#include "sluice/convert/companions.h"
 #include "sluice/convert/output_folder.h"
 #include "sluice/convert/source.h"
 #include "sluice/convert/verify.h"
 #include "sluice/convert/writers.h"
-#include "sluice/eval/routing_file.h"
 #include "sluice/models/export_note.h"
-#include "sluice/text/tokenizer.h"
 
 namespace sluice::convert {
 namespace {
@@ -39,34 +38,6 @@ OrderedJson plan_of(const Options& options, const Source& source, Format format)
           {"layout", {layout.tensor_parallel, layout.pipeline_parallel, layout.expert_parallel, layout.num_shards}},
           {"trainer", keeps_trainer(options, source, format)},
           {"files", files}};
-}
-
-// The source's config.json with what we know better: both styles of key, the type, no quantisation.
-std::string config_text(const Source& source, checkpoint::DType dtype) {
-  OrderedJson config = OrderedJson::parse(source.json.dump());
-  const OrderedJson ours = source.config->write_hf(checkpoint::to_torch(dtype));
-  for (const auto& [key, value] : ours.items()) {
-    const bool habit = key == "output_router_logits" || key == "use_cache";  // says how transformers runs it, not what it is
-    if (!habit || !config.contains(key)) config[key] = value;
-  }
-  config.erase("quantization_config");
-  return config.dump(2) + "\n";
-}
-
-void write_companions(const Source& source, checkpoint::DType dtype, const fs::path& to) {
-  write_file_atomic(to / "config.json", config_text(source, dtype));
-  std::vector<fs::path> files = text::tokenizer_files(source.path);
-  for (const char* name : {"generation_config.json", eval::kRoutingFileName}) {
-    if (fs::exists(source.path / name)) files.push_back(source.path / name);
-  }
-  for (const fs::path& file : files) write_file_atomic(to / file.filename(), read_file(file));
-}
-
-// The type of most of the weights: that of the largest tensor.
-checkpoint::DType main_dtype(const Tensors& tensors) {
-  const auto& table = tensors.source().table;
-  const auto elements = [](const models::TensorSpec& spec) { return *checkpoint::tensor_bytes(checkpoint::DType::kU8, spec.parameter.shape); };
-  return tensors.dtype(*std::ranges::max_element(table, {}, elements));
 }
 
 void require_meaningful(const Options& options, const Source& source, Format format) {

@@ -48,7 +48,7 @@ struct Outcome {
 Outcome run(const models::ModelConfig& config, nn::ParameterStore& store, const at::Tensor& ids) {
   const at::NoGradGuard no_grad;
   const auto model = config.build(store);
-  const nn::ForwardContext context{{kRows, ids.numel() / kRows, {}, {}}, nn::local_seams(), nn::Mode::kInference};
+  const nn::ForwardContext context{{kRows, ids.numel() / kRows, {}, {}, {}}, nn::local_seams(), nn::Mode::kInference};
   const parallel::Pass pass = parallel::forward(*model, ids, context, parallel::Recompute::kNone);
   Outcome out;
   out.logits = nn::head_logits(pass.hidden, model->head());

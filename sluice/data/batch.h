@@ -15,7 +15,11 @@ struct Batch {
   std::vector<std::uint8_t> real;           // [rows, seq]
   std::vector<std::int32_t> expert_label;   // [rows]
   std::vector<std::int32_t> prompt_length;  // [rows]
-  std::int64_t target_tokens = 0;           // labels[:, 1:] that are trained on: the divisor of the loss
+  // As in nn::SequenceShape: first token of each document among all of the batch, then their number. Empty when no row is packed.
+  std::vector<std::int64_t> documents;
+  std::vector<float> weights;       // [rows, seq]; empty when every label counts 1
+  std::int64_t target_tokens = 0;   // labels[:, 1:] that are trained on
+  double target_weight = 0;         // their weights together: the divisor of the loss
   std::int64_t real_tokens = 0;
 };
 

@@ -4,6 +4,7 @@
 
 #include "sluice/base/error.h"
 #include "sluice/base/json.h"
+#include "sluice/checkpoint/adapter.h"
 
 namespace sluice::generate {
 namespace {
@@ -36,16 +37,48 @@ std::vector<std::int32_t> end_ids(const fs::path& file, std::int64_t vocab_size)
 
 }  // namespace
 
-LoadedModel open_model(const fs::path& path, std::optional<at::ScalarType> dtype) {
+namespace {
+
+// Where `path` is an adapter: its base model, with the adapter put before the others.
+fs::path base_of(const fs::path& path, std::vector<fs::path>& adapters) {
+  const fs::path folder = checkpoint::resolve_model_folder(path);
+  if (!checkpoint::is_adapter_folder(folder)) return folder;
+  const std::string base = checkpoint::base_model_of(folder);
+  if (base.empty() || !fs::is_directory(base)) {
+    throw Error(folder.string() + " is an adapter of " + (base.empty() ? "a model that it does not name" : base + ", which is no folder here"), "give the base model, and the adapter with --adapter " + folder.string());
+  }
+  adapters.insert(adapters.begin(), folder);
+  return checkpoint::resolve_model_folder(base);
+}
+
+std::vector<checkpoint::Adapter> read_adapters(const std::vector<fs::path>& folders, const std::vector<models::TensorSpec>& table) {
+  std::vector<checkpoint::Adapter> out;
+  for (const fs::path& folder : folders) {
+    out.push_back(checkpoint::read_adapter(checkpoint::resolve_model_folder(folder), table));
+    for (models::LoraTarget& target : out.back().targets) target.name = "adapter" + std::to_string(out.size()) + "." + target.name;
+  }
+  return out;
+}
+
+}  // namespace
+
+LoadedModel open_model(const fs::path& path, std::optional<at::ScalarType> dtype, std::vector<fs::path> adapter_folders) {
   LoadedModel loaded;
-  loaded.folder = checkpoint::open_model_folder(path);
+  loaded.folder = checkpoint::open_model_folder(base_of(path, adapter_folders));
   const at::ScalarType type = dtype.value_or(checkpoint::to_torch(loaded.folder.dtype));
   if (type == at::kDouble)
     throw Error("the weights of " + path.string() + " are float64, which the model is not computed in", "add --dtype fp32");
   const auto table = loaded.folder.config->tensor_table();
-  loaded.store = std::make_unique<nn::ParameterStore>(models::parameter_specs(table));
+  const std::vector<checkpoint::Adapter> adapters = read_adapters(adapter_folders, table);
+  auto specs = models::parameter_specs(table);
+  for (const checkpoint::Adapter& adapter : adapters) std::ranges::copy(models::parameter_specs(adapter.targets), std::back_inserter(specs));
+  loaded.store = std::make_unique<nn::ParameterStore>(specs);
   checkpoint::allocate_for_inference(*loaded.store, type);
   checkpoint::load_weights(loaded.folder, table, *loaded.store);
+  for (const checkpoint::Adapter& adapter : adapters) {
+    checkpoint::load_adapter(adapter, *loaded.store);
+    models::attach(*loaded.store, adapter.targets, nullptr);
+  }
   loaded.model = loaded.folder.config->build(*loaded.store);
   return loaded;
 }

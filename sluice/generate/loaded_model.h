@@ -28,8 +28,9 @@ struct LoadedModel {
 };
 
 // Reads the model at `path` (HF folder, step folder or run folder) for inference: no gradients, no masters. Weights are kept in the
-// type that the file has unless `dtype` (float32, bfloat16 or float16) asks for another; norms and routers are always float32.
-LoadedModel open_model(const fs::path& path, std::optional<at::ScalarType> dtype);
+// type that the file has unless `dtype` (float32, bfloat16 or float16) asks for another; norms and routers are always float32. `adapters`
+// are PEFT folders, or runs that trained them, whose changes are added up; a `path` that is one itself stands for its base model with it.
+LoadedModel open_model(const fs::path& path, std::optional<at::ScalarType> dtype, std::vector<fs::path> adapters = {});
 
 // The tokenizer at `given` where there is one, else the one in the model's own folder; null when that has none.
 std::unique_ptr<text::Tokenizer> open_model_tokenizer(const checkpoint::ModelFolder& folder, const std::optional<fs::path>& given);

@@ -1,5 +1,7 @@
 #include "sluice/loss/objective.h"
 
+#include <set>
+
 #include "sluice/loss/cross_entropy.h"
 
 namespace sluice::loss {
@@ -28,20 +30,34 @@ at::Tensor supervised_labels(const data::Batch& batch, Tokens which) {
   return out;
 }
 
+// The labels of each weight by themselves: rows have few different ones.
+at::Tensor weighted_cross_entropy(const at::Tensor& hidden, const nn::Head& head, const BatchTensors& batch, double scale) {
+  if (!batch.weights.defined()) return cross_entropy(hidden, head, batch.labels, scale);
+  const auto* begin = batch.weights.data_ptr<float>();
+  at::Tensor sum;
+  for (const float weight : std::set<float>(begin, begin + batch.weights.numel())) {
+    const at::Tensor loss = cross_entropy(hidden, head, batch.labels.masked_fill(batch.weights != weight, kIgnored), scale * static_cast<double>(weight));
+    sum = sum.defined() ? sum + loss : loss;
+  }
+  return sum;
+}
+
 }  // namespace
 
 BatchTensors to_tensors(const data::Batch& batch, Tokens supervised) {
   const auto copy = [](const std::vector<std::int64_t>& values) { return at::tensor(values, at::kLong); };
   BatchTensors out;
-  out.shape = {batch.rows, batch.seq, {}, {}};
+  out.shape = {batch.rows, batch.seq, {}, {}, batch.documents};
   out.ids = copy(batch.ids);
   out.labels = shift_labels(copy(batch.labels).view({batch.rows, batch.seq}));
+  if (!batch.weights.empty()) out.weights = at::tensor(batch.weights, at::kFloat).roll(-1);  // beside the shifted labels
   out.target_tokens = static_cast<double>(batch.target_tokens);
+  out.target_weight = batch.target_weight;
   out.real_tokens = static_cast<double>(batch.real_tokens);
   if (batch.real_tokens < batch.rows * batch.seq) {
     out.real = at::from_blob(const_cast<std::uint8_t*>(batch.real.data()), {batch.rows * batch.seq}, at::kByte).to(at::kFloat);
     out.shape.real = out.real;
-    if (!padded_right(batch)) out.shape.key_mask = out.real.view({batch.rows, batch.seq}) > 0;
+    if (batch.documents.empty() && !padded_right(batch)) out.shape.key_mask = out.real.view({batch.rows, batch.seq}) > 0;
   }
   out.expert_label = supervised_labels(batch, supervised);
   out.supervised_tokens = static_cast<double>((out.expert_label >= 0).sum().item<std::int64_t>());
@@ -50,6 +66,7 @@ BatchTensors to_tensors(const data::Batch& batch, Tokens supervised) {
 
 void Denominators::add(const BatchTensors& batch) {
   target_tokens += batch.target_tokens;
+  target_weight += batch.target_weight;
   real_tokens += batch.real_tokens;
   supervised_tokens += batch.supervised_tokens;
   micro_steps += 1;
@@ -66,7 +83,7 @@ at::Tensor Terms::total() const {
 Terms objective(const ObjectiveConfig& config, const at::Tensor& hidden, const std::vector<nn::RouterRecord>& routers, const nn::Head& head,
                 const BatchTensors& batch, const at::Tensor& log_preferences, const Denominators& denominators) {
   Terms terms;
-  terms.lm = cross_entropy(hidden, head, batch.labels, 1 / std::max(1.0, denominators.target_tokens));
+  terms.lm = weighted_cross_entropy(hidden, head, batch, denominators.target_weight > 0 ? 1 / denominators.target_weight : 1);
   if (routers.empty()) return terms;
   if (config.aux_coef != 0) {
     const double weight = denominators.frequencies ? config.aux_coef : config.aux_coef / denominators.micro_steps;

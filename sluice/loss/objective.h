@@ -24,15 +24,16 @@ struct BatchTensors {
   nn::SequenceShape shape;
   at::Tensor ids;     // [tokens], int64
   at::Tensor labels;  // [tokens], int64, shifted: what the next position holds, kIgnored = not counted
+  at::Tensor weights;  // [tokens], float32: how much each label counts; undefined when all count 1
   at::Tensor real;    // [tokens], float32, 1 = real; undefined when all are
   at::Tensor expert_label;  // [tokens], int64: the label of the tokens that routing supervision covers, else -1
-  double target_tokens = 0, real_tokens = 0, supervised_tokens = 0;
+  double target_tokens = 0, target_weight = 0, real_tokens = 0, supervised_tokens = 0;
 };
 BatchTensors to_tensors(const data::Batch& batch, Tokens supervised);
 
 // What the terms are divided by: sums over the whole global batch, so that the losses of its micro-batches add up to its loss.
 struct Denominators {
-  double target_tokens = 0, real_tokens = 0, supervised_tokens = 0;
+  double target_tokens = 0, target_weight = 0, real_tokens = 0, supervised_tokens = 0;
   double micro_steps = 0;
   const GlobalFrequencies* frequencies = nullptr;  // with aux_scope global_batch
   void add(const BatchTensors& batch);

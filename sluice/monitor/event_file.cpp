@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "sluice/base/crc32c.h"
+#include "sluice/base/error.h"
 
 namespace sluice::monitor {
 namespace {
@@ -119,7 +120,18 @@ EventFile::EventFile(const fs::path& run_folder, std::int64_t first_step)
   put_varint(session, kSessionStart);
   std::string start = event_header(first_step);
   put_bytes(start, kEventSessionLog, session);
-  file_.write_all(tf_record(version) + tf_record(start));
+  append(tf_record(version) + tf_record(start));
+}
+
+void EventFile::append(const std::string& records) {
+  try {
+    file_.write_all(records);
+    size_bytes_ += static_cast<std::int64_t>(records.size());
+  } catch (const Error&) {
+    // Where this fails too, readers take the record that is cut for the end of the file.
+    [[maybe_unused]] const int shortened = ftruncate(file_.get(), size_bytes_);
+    throw;
+  }
 }
 
 void EventFile::write(std::int64_t step, const std::vector<Scalar>& scalars) {
@@ -133,7 +145,7 @@ void EventFile::write(std::int64_t step, const std::vector<Scalar>& scalars) {
   }
   std::string event = event_header(step);
   put_bytes(event, kEventSummary, summary);
-  file_.write_all(tf_record(event));
+  append(tf_record(event));
 }
 
 }  // namespace sluice::monitor

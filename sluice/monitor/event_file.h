@@ -28,12 +28,15 @@ class EventFile {
  public:
   // The first step that will be written; a viewer drops what earlier files of the run hold from there on (they were undone by a resume).
   EventFile(const fs::path& run_folder, std::int64_t first_step);
+  // After an Error (a full disk) the file is as it was before.
   void write(std::int64_t step, const std::vector<Scalar>& scalars);
   const fs::path& path() const { return path_; }
 
  private:
+  void append(const std::string& records);
   fs::path path_;
   FileDescriptor file_;
+  std::int64_t size_bytes_ = 0;
 };
 
 // A record as it lies in the file: uint64 length, masked CRC-32C of the length, data, masked CRC-32C of the data; little-endian.

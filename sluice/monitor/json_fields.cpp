@@ -48,6 +48,12 @@ std::int64_t JsonFields::integer(const char* key) const {
   return found->get<std::int64_t>();
 }
 
+bool JsonFields::flag(const char* key) const {
+  const auto found = value_.find(key);
+  if (found == value_.end() || !found->is_boolean()) fail(key, "true or false");
+  return found->get<bool>();
+}
+
 double JsonFields::number(const char* key) const {
   const auto found = value_.find(key);
   if (found == value_.end() || !is_number_or_null(*found)) fail(key, "a number");

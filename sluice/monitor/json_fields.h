@@ -16,6 +16,7 @@ class JsonFields {
   const Json& at(const char* key) const;
   std::string text(const char* key) const;
   std::int64_t integer(const char* key) const;
+  bool flag(const char* key) const;
   double number(const char* key) const;  // null is NaN
   std::vector<std::string> texts(const char* key) const;
   std::vector<std::vector<double>> matrix(const char* key) const;

@@ -60,6 +60,7 @@ void write_run_info(const fs::path& run_folder, const RunInfo& info) {
   out["num_experts"] = info.num_experts;
   out["categories"] = info.categories;
   out["version"] = info.version;
+  if (info.exported) out["exported"] = {{"step", info.exported->step}, {"outdated", info.exported->outdated}};
   write_file_atomic(run_folder / kFileName, dump_json(out) + "\n");
 }
 
@@ -85,6 +86,10 @@ std::optional<RunInfo> read_run_info(const fs::path& run_folder) {
   info.num_experts = fields.integer("num_experts");
   info.categories = fields.texts("categories");
   info.version = fields.text("version");
+  if (fields.has("exported")) {
+    const JsonFields exported(fields.at("exported"), where, remedy);
+    info.exported = {exported.integer("step"), exported.flag("outdated")};
+  }
   return info;
 }
 

@@ -11,6 +11,12 @@ namespace sluice::monitor {
 
 enum class RunState { kRunning, kFinished, kInterrupted, kFailed };
 
+// RUN/hf, the weights in Hugging Face's layout.
+struct Exported {
+  std::int64_t step = 0;  // whose weights they are
+  bool outdated = false;  // the run has gone on since, or gone back: they are not those that it ends with
+};
+
 struct RunInfo {
   RunState state = RunState::kRunning;
   std::string detail;  // why it failed or was interrupted; may be empty
@@ -22,6 +28,7 @@ struct RunInfo {
   std::int64_t num_layers = 0, num_experts = 0;  // MoE layers, and routed experts in each; 0 for a dense model
   std::vector<std::string> categories;           // label names by label number; empty without routing supervision
   std::string version;                           // of sluice
+  std::optional<Exported> exported;              // nothing where none is known of
 };
 
 // A RunInfo of this process, running since now: pid, host and start time filled in.

@@ -35,7 +35,7 @@ Heads<T> heads(const at::Tensor& tensor, const SequenceShape& shape) {
 struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, std::int64_t rows,
                             std::int64_t seq, double scale) {
-    const SequenceShape shape{rows, seq, {}, {}};
+    const SequenceShape shape{rows, seq, {}, {}, {}};
     at::Tensor out = at::empty_like(query), lse = at::empty({rows, query.size(1), seq}, query.options().dtype(at::kFloat));
     kernels::cpu::attention_forward(kernel_shape(query, key, shape, scale), heads<const Bf16>(query, shape), heads<const Bf16>(key, shape),
                                     heads<const Bf16>(value, shape), heads<Bf16>(out, shape), raw_float(lse), workspace());
@@ -48,7 +48,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const auto saved = context->get_saved_variables();
-    const SequenceShape shape{context->saved_data["rows"].toInt(), context->saved_data["seq"].toInt(), {}, {}};
+    const SequenceShape shape{context->saved_data["rows"].toInt(), context->saved_data["seq"].toInt(), {}, {}, {}};
     const at::Tensor d_out = gradients[0].contiguous();
     at::Tensor dq = at::empty_like(saved[0]), dk = at::empty_like(saved[1]), dv = at::empty_like(saved[2]);
     kernels::cpu::attention_backward(kernel_shape(saved[0], saved[1], shape, context->saved_data["scale"].toDouble()),
@@ -122,10 +122,23 @@ at::Tensor decoded(const at::Tensor& query, const LayerCache& cache, const Seque
   return out;
 }
 
+// Each document of packed rows by itself: what one of them costs, and gives, when it stands alone.
+at::Tensor by_document(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const std::vector<std::int64_t>& documents,
+                       const AttentionOptions& options) {
+  std::vector<at::Tensor> out;
+  for (std::size_t i = 0; i + 1 < documents.size(); ++i) {
+    const std::int64_t begin = documents[i], length = documents[i + 1] - begin;
+    const auto part = [&](const at::Tensor& x) { return x.narrow(0, begin, length); };
+    out.push_back(causal_attention(part(query), part(key), part(value), {1, length, {}, {}, {}}, options));
+  }
+  return at::cat(out, 0);
+}
+
 }  // namespace
 
 at::Tensor causal_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const SequenceShape& shape,
                             const AttentionOptions& options) {
+  if (!shape.documents.empty()) return by_document(query, key, value, shape.documents, options);
   if (kernel_fits(query, key, value, shape, options)) {
     return AttentionFunction::apply(query.contiguous(), key.contiguous(), value.contiguous(), shape.rows, shape.seq, scale_of(options, query))
         .view({shape.tokens(), query.size(1) * query.size(2)});

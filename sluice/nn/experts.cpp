@@ -1,6 +1,8 @@
 #include "sluice/nn/experts.h"
 
 #include "sluice/kernels/cpu/experts.h"
+#include "sluice/nn/adapted_experts.h"
+#include "sluice/nn/gate_and_up.h"
 #include "sluice/nn/raw.h"
 
 namespace sluice::nn {
@@ -8,40 +10,6 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-constexpr double kAlpha = 1.702, kLimit = 7;  // of the clamped form
-
-// gate and up as float32 [rows, ffn], and the inner activation with its gradients.
-struct Inner {
-  at::Tensor gate, up;
-  ExpertActivation activation;
-
-  Inner(const at::Tensor& both, ExpertActivation a) : activation(a) {
-    const at::Tensor wide = both.to(at::kFloat);
-    const bool alternate = a == ExpertActivation::kClampedSwiglu;
-    const std::int64_t ffn = wide.size(1) / 2;
-    gate = alternate ? wide.slice(1, 0, std::nullopt, 2) : wide.narrow(1, 0, ffn);
-    up = alternate ? wide.slice(1, 1, std::nullopt, 2) : wide.narrow(1, ffn, ffn);
-  }
-
-  at::Tensor value() const {
-    if (activation == ExpertActivation::kSwiglu) return at::silu(gate) * up;
-    const at::Tensor g = gate.clamp_max(kLimit);
-    return (up.clamp(-kLimit, kLimit) + 1) * g * at::sigmoid(kAlpha * g);
-  }
-
-  // [rows, 2 * ffn], ordered as `both`.
-  at::Tensor gradient(const at::Tensor& d_inner) const {
-    if (activation == ExpertActivation::kSwiglu) {
-      const at::Tensor sigmoid = at::sigmoid(gate), silu = gate * sigmoid;
-      return at::cat({d_inner * up * sigmoid * (1 + gate * (1 - sigmoid)), d_inner * silu}, 1);
-    }
-    const at::Tensor g = gate.clamp_max(kLimit), sigmoid = at::sigmoid(kAlpha * g);
-    const at::Tensor d_gate = d_inner * (up.clamp(-kLimit, kLimit) + 1) * sigmoid * (1 + kAlpha * g * (1 - sigmoid)) * (gate <= kLimit);
-    const at::Tensor d_up = d_inner * g * sigmoid * at::logical_and(up >= -kLimit, up <= kLimit);
-    return at::stack({d_gate, d_up}, 2).flatten(1);
-  }
-};
 
 // One expert after another with ATen: the oracle of the kernels, and the path of every other precision, device and activation.
 struct ByExpert {
@@ -72,7 +40,7 @@ struct ByExpert {
       at::Tensor both = rows(gate_up_rows, e);
       both.copy_(product(hidden.index_select(0, token), gate_up(e)));
       if (weights.gate_up_bias) both.copy_(both.to(at::kFloat) + weights.gate_up_bias->value.detach()[e]);
-      at::Tensor y = product(Inner(both, activation).value().to(hidden.scalar_type()), down(e)).to(at::kFloat);
+      at::Tensor y = product(GateAndUp(both, activation).inner().to(hidden.scalar_type()), down(e)).to(at::kFloat);
       if (weights.down_bias) y = y + weights.down_bias->value.detach()[e];
       out.index_add_(0, token, y * rows(row_weight, e).unsqueeze(1));
     }
@@ -90,13 +58,13 @@ struct ByExpert {
     for (std::int64_t e = 0; e < num_experts(); ++e) {
       if (empty(e)) continue;
       const at::Tensor token = rows(order.token, e), weight = rows(row_weight, e).unsqueeze(1);
-      const Inner inner(rows(gate_up_rows, e), activation);
-      const at::Tensor value = inner.value(), dy = d_out.index_select(0, token);
+      const GateAndUp halves(rows(gate_up_rows, e), activation);
+      const at::Tensor value = halves.inner(), dy = d_out.index_select(0, token);
       const at::Tensor d_value_unweighted = at::mm(dy.to(precision), down(e)).to(at::kFloat);
       at::Tensor d_weight = (d_value_unweighted * value).sum(1);
       if (weights.down_bias) d_weight = d_weight + at::mv(dy, weights.down_bias->value.detach()[e]);
       rows(result.row_weight, e).copy_(d_weight);
-      const at::Tensor d_both = inner.gradient(d_value_unweighted * weight).to(precision);
+      const at::Tensor d_both = halves.gradient(d_value_unweighted * weight).to(precision);
       if (weights.down.trainable()) add_weight_gradient((dy * weight).to(precision), value.to(precision), weights.down.grad[e]);
       if (weights.gate_up.trainable()) add_weight_gradient(d_both, hidden.index_select(0, token), weights.gate_up.grad[e]);
       if (weights.down_bias && weights.down_bias->trainable()) weights.down_bias->grad[e].add_((dy * weight).sum(0));
@@ -192,7 +160,9 @@ ExpertOrder sort_by_expert(const at::Tensor& experts, std::int64_t num_experts) 
 }
 
 at::Tensor Experts::forward(const at::Tensor& hidden, const Routing& routing) const {
-  const auto saved = c10::make_intrusive<Saved>(sort_by_expert(routing.experts, num_experts()), weights_, activation_);
+  const ExpertOrder order = sort_by_expert(routing.experts, num_experts());
+  if (!weights_.gate_up.adapters.empty() || !weights_.down.adapters.empty()) return adapted_experts(hidden, routing.weights, order, weights_, activation_);
+  const auto saved = c10::make_intrusive<Saved>(order, weights_, activation_);
   return ExpertsFunction::apply(hidden.contiguous(), routing.weights, weights_.gate_up.value, weights_.down.value, saved);
 }
 

@@ -19,8 +19,18 @@ struct SequenceShape {
   // Bool [rows, seq], true = real; undefined when padding, if any, stands at the right, where causal attention never sees it.
   at::Tensor key_mask;
   at::Tensor real;  // [tokens], float32, 1 = real, 0 = padding; undefined when all are real
+  // Of packed rows: the first token of each document among all tokens, rising from 0, then the number of tokens. No token sees another
+  // document, and positions count from each one's start; padding is a document of its own. Empty: each row is one document.
+  std::vector<std::int64_t> documents;
   std::int64_t tokens() const { return rows * seq; }
 };
+
+// Where tokens stand in their documents: token t of a row at first + t, or at of_token[t] where that is defined.
+struct Positions {
+  std::int64_t seq = 0, first = 0;
+  at::Tensor of_token;  // [tokens], int64; defined for packed rows
+};
+Positions positions_of(const SequenceShape& shape, std::int64_t first);
 
 // What one layer remembers of the tokens so far: keys and values where it has attention, convolution inputs and a recurrent state where
 // it has a gated delta net.
@@ -88,7 +98,7 @@ struct ForwardContext {
   Mode mode = Mode::kTraining;
   double expert_capacity_factor = 0;  // 0 = dropless
   KvCache* cache = nullptr;           // generation only
-  std::int64_t first_position() const { return cache ? cache->length : 0; }
+  Positions positions() const { return positions_of(shape, cache ? cache->length : 0); }
 };
 
 }  // namespace sluice::nn

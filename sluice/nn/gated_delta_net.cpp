@@ -15,6 +15,7 @@ GatedDeltaNet::GatedDeltaNet(ParameterStore& store, const std::string& name, con
 
 at::Tensor GatedDeltaNet::forward(const at::Tensor& hidden, const ForwardContext& context, std::int64_t layer) const {
   const SequenceShape& shape = context.shape;
+  if (!shape.documents.empty()) return by_document(hidden, context, layer);
   LayerCache* cache = context.cache ? &context.cache->layers[static_cast<std::size_t>(layer)] : nullptr;
   const at::Tensor real = shape.real.defined() ? hidden * shape.real.to(hidden.scalar_type()).unsqueeze(1) : hidden;
 
@@ -37,6 +38,17 @@ at::Tensor GatedDeltaNet::forward(const at::Tensor& hidden, const ForwardContext
   const at::Tensor out = rule.out.transpose(1, 2).reshape({shape.tokens(), sizes_.value_heads, sizes_.value_dim});
   const at::Tensor gated = rms_norm(out, norm_, sizes_.eps, at::kFloat) * at::silu(z).reshape(out.sizes());
   return out_proj_.forward(gated.flatten(1).to(hidden.scalar_type())).to(at::kFloat);
+}
+
+at::Tensor GatedDeltaNet::by_document(const at::Tensor& hidden, const ForwardContext& context, std::int64_t layer) const {
+  std::vector<at::Tensor> out;
+  for (std::size_t i = 0; i + 1 < context.shape.documents.size(); ++i) {
+    const std::int64_t begin = context.shape.documents[i], length = context.shape.documents[i + 1] - begin;
+    const at::Tensor& real = context.shape.real;
+    const SequenceShape alone{1, length, {}, real.defined() ? real.narrow(0, begin, length) : real, {}};
+    out.push_back(forward(hidden.narrow(0, begin, length), {alone, context.seams, context.mode}, layer));
+  }
+  return at::cat(out, 0);
 }
 
 // Causal convolution of each channel by itself, float32.   mixed [rows, seq, channels], in any precision

@@ -1,6 +1,7 @@
 #include "sluice/nn/linear.h"
 
 #include "sluice/kernels/cpu/linear.h"
+#include "sluice/nn/lora.h"
 #include "sluice/nn/raw.h"
 
 namespace sluice::nn {
@@ -54,11 +55,16 @@ struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
   }
 };
 
+at::Tensor plain_product(const at::Tensor& x, const Parameter& weight) {
+  if (few_rows(x)) return few_rows_product(x, weight.value, x.scalar_type());
+  return LinearFunction::apply(x, weight.value, &weight);
+}
+
 }  // namespace
 
 at::Tensor linear(const at::Tensor& x, const Parameter& weight) {
-  if (few_rows(x)) return few_rows_product(x.contiguous(), weight.value, x.scalar_type());
-  return LinearFunction::apply(x.contiguous(), weight.value, &weight);
+  const at::Tensor product = plain_product(x.contiguous(), weight), change = low_rank_product(x, weight);
+  return change.defined() ? (product.to(at::kFloat) + change).to(x.scalar_type()) : product;
 }
 
 at::Tensor Linear::forward(const at::Tensor& x) const {

@@ -22,7 +22,7 @@ class Linear {
   const Parameter* bias_;  // [out], float32; null = none
 };
 
-// y = x w^T, without bias.
+// y = x w^T, without bias, with what the weight's adapters add.
 //   x        [tokens, in], in the weight's precision
 //   weight   [out, in]
 //   returns  [tokens, out], same precision; products are summed in float32

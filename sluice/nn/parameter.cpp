@@ -20,12 +20,6 @@ std::int64_t count(const std::vector<std::int64_t>& shape) {
   return n;
 }
 
-std::uint64_t hash_name(const std::string& name) {  // FNV-1a, 64 bits
-  std::uint64_t hash = 0xcbf29ce484222325ull;
-  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
-  return hash;
-}
-
 }  // namespace
 
 at::Tensor untouched_zeros(std::int64_t count) {

@@ -32,11 +32,33 @@ struct ParameterSpec {
   Update update = Update::kGradient;
 };
 
+struct Parameter;
+
+// Which of a low-rank change's inputs are left out while training: each element with probability `rate`, as (seed, pass, name) say alone,
+// so that a recomputed forward pass leaves out the same.
+struct Dropout {
+  double rate = 0;
+  std::uint64_t seed = 0, pass = 0;  // pass: counts forward passes of training
+  bool active = false;
+};
+
+// A low-rank change of a weight (LoRA, Hu et al., arXiv:2106.09685): y = x w^T + scale * dropout(x) a^T b^T. Experts have one each, in the
+// first dimension of a and b.
+struct LowRank {
+  enum class Rows { kAll, kGate, kUp };  // which of the weight's rows b makes: kGate and kUp are one half each of an expert's first product
+  const Parameter* a = nullptr;          // [rank, in] or [experts, rank, in], float32
+  const Parameter* b = nullptr;          // [out, rank] or [experts, out, rank], float32
+  double scale = 1;
+  const Dropout* dropout = nullptr;
+  Rows rows = Rows::kAll;
+};
+
 struct Parameter {
   ParameterSpec spec;
   at::Tensor value;   // what the forward pass reads; a leaf that requires a gradient, unless frozen
   at::Tensor master;  // float32; the same memory as `value` where that is float32. Undefined for inference and for frozen parameters
   at::Tensor grad;    // float32, a view of the flat gradient buffer; gradients are added to it. Undefined when frozen
+  std::vector<LowRank> adapters = {};  // what products with this weight add
   bool trainable() const { return grad.defined(); }
 };
 

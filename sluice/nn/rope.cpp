@@ -43,10 +43,12 @@ double attention_factor(const RopeScaling& s) {
 }
 
 // The first 2 * half dimensions of `wide` [rows, seq, heads, head_dim] float32, given as their two halves, rotated.
-std::vector<at::Tensor> rotate(const at::Tensor& a, const at::Tensor& b, const RopeTable& table, std::int64_t first_position) {
-  const std::int64_t seq = a.size(1), half = a.size(3);
-  SLUICE_CHECK(first_position + seq <= table.cos.size(0), "positions beyond the rotary table");
-  const auto rows_of = [&](const at::Tensor& t) { return t.narrow(0, first_position, seq).view({1, seq, 1, half}); };
+std::vector<at::Tensor> rotate(const at::Tensor& a, const at::Tensor& b, const RopeTable& table, const Positions& positions) {
+  const std::int64_t rows = a.size(0), seq = a.size(1), half = a.size(3), first = positions.first;
+  SLUICE_CHECK(positions.of_token.defined() || first + seq <= table.cos.size(0), "positions beyond the rotary table");
+  const auto rows_of = [&](const at::Tensor& t) {
+    return positions.of_token.defined() ? t.index_select(0, positions.of_token).view({rows, seq, 1, half}) : t.narrow(0, first, seq).view({1, seq, 1, half});
+  };
   const at::Tensor cos = rows_of(table.cos), sin = rows_of(table.sin);
   return {a * cos - b * sin, b * cos + a * sin};
 }
@@ -70,17 +72,17 @@ RopeTable make_rope_table(std::int64_t positions, std::int64_t rotary, double th
   return {angle.cos().mul_(factor), angle.sin().mul_(factor)};
 }
 
-at::Tensor apply_rope(const at::Tensor& x, const RopeTable& table, std::int64_t seq, std::int64_t first_position) {
-  const std::int64_t half = table.cos.size(1), rows = x.size(0) / seq;
-  const at::Tensor wide = x.to(at::kFloat).view({rows, seq, x.size(1), x.size(2)});
-  std::vector<at::Tensor> parts = rotate(wide.narrow(3, 0, half), wide.narrow(3, half, half), table, first_position);
+at::Tensor apply_rope(const at::Tensor& x, const RopeTable& table, const Positions& positions) {
+  const std::int64_t half = table.cos.size(1);
+  const at::Tensor wide = x.to(at::kFloat).view({x.size(0) / positions.seq, positions.seq, x.size(1), x.size(2)});
+  std::vector<at::Tensor> parts = rotate(wide.narrow(3, 0, half), wide.narrow(3, half, half), table, positions);
   if (2 * half < x.size(2)) parts.push_back(wide.narrow(3, 2 * half, x.size(2) - 2 * half));
   return at::cat(parts, 3).view(x.sizes()).to(x.scalar_type());
 }
 
-at::Tensor apply_rope_to_neighbours(const at::Tensor& x, const RopeTable& table, std::int64_t seq, std::int64_t first_position) {
-  const at::Tensor pairs = x.to(at::kFloat).reshape({x.size(0) / seq, seq, x.size(1), x.size(2) / 2, 2});
-  return at::cat(rotate(pairs.select(4, 0), pairs.select(4, 1), table, first_position), 3).view(x.sizes()).to(x.scalar_type());
+at::Tensor apply_rope_to_neighbours(const at::Tensor& x, const RopeTable& table, const Positions& positions) {
+  const at::Tensor pairs = x.to(at::kFloat).reshape({x.size(0) / positions.seq, positions.seq, x.size(1), x.size(2) / 2, 2});
+  return at::cat(rotate(pairs.select(4, 0), pairs.select(4, 1), table, positions), 3).view(x.sizes()).to(x.scalar_type());
 }
 
 }  // namespace sluice::nn

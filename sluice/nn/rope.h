@@ -7,6 +7,8 @@
 #include <optional>
 #include <string_view>
 
+#include "sluice/nn/forward.h"
+
 namespace sluice::nn {
 
 enum class RopeType { kDefault, kLinear, kLlama3, kYarn };
@@ -52,12 +54,12 @@ RopeTable make_rope_table(std::int64_t positions, std::int64_t rotary, double th
 double yarn_magnitude(double factor, double m);
 
 // Rotates the first rotary dimensions of every head, half-split: dimensions i and i + rotary/2 form a pair.
-//   x        [rows * seq, heads, head_dim]; token t of a row stands at position first_position + t
+//   x        [rows * seq, heads, head_dim]
 //   returns  the same shape and precision; the rotation itself is float32
-at::Tensor apply_rope(const at::Tensor& x, const RopeTable& table, std::int64_t seq, std::int64_t first_position);
+at::Tensor apply_rope(const at::Tensor& x, const RopeTable& table, const Positions& positions);
 
 // The same for weights whose pairs are neighbours, dimensions 2i and 2i + 1 (DeepSeek). The result stands half-split: queries and keys
 // that both went through here have the right products.   x [rows * seq, heads, rotary]
-at::Tensor apply_rope_to_neighbours(const at::Tensor& x, const RopeTable& table, std::int64_t seq, std::int64_t first_position);
+at::Tensor apply_rope_to_neighbours(const at::Tensor& x, const RopeTable& table, const Positions& positions);
 
 }  // namespace sluice::nn

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "sluice/nn/lora.h"
+
 namespace sluice::nn {
 
 namespace {
@@ -26,7 +28,9 @@ at::Tensor router_log_probability(const at::Tensor& logits, Scoring scoring) {
 }
 
 at::Tensor router_logits(const at::Tensor& hidden, const Parameter& gate, const Parameter* bias) {
-  return at::linear(hidden.to(at::kFloat), gate.value, bias ? std::optional(bias->value) : std::nullopt);
+  const at::Tensor logits = at::linear(hidden.to(at::kFloat), gate.value, bias ? std::optional(bias->value) : std::nullopt);
+  const at::Tensor change = low_rank_product(hidden, gate);
+  return change.defined() ? logits + change : logits;
 }
 
 Routing route_softmax_top_k(const at::Tensor& logits, std::int64_t top_k, TopKWeights weights) {

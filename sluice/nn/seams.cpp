@@ -30,6 +30,15 @@ class LocalAttention final : public AttentionCore {
 
 }  // namespace
 
+Positions positions_of(const SequenceShape& shape, std::int64_t first) {
+  if (shape.documents.empty()) return {shape.seq, first, {}};
+  std::vector<std::int64_t> of_token;
+  for (std::size_t i = 0; i + 1 < shape.documents.size(); ++i) {
+    for (std::int64_t at = 0; at < shape.documents[i + 1] - shape.documents[i]; ++at) of_token.push_back(at);
+  }
+  return {shape.seq, first, at::tensor(of_token, at::kLong)};
+}
+
 const Seams& local_seams() {
   static const NoTensorRegion tensor;
   static const LocalDispatcher dispatcher;

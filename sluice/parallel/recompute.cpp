@@ -44,7 +44,10 @@ struct RecomputeFunction : torch::autograd::Function<RecomputeFunction> {
 }  // namespace
 
 models::BlockOutput recomputed(const models::Block& block, const at::Tensor& hidden, const nn::ForwardContext& context) {
-  const variable_list out = RecomputeFunction::apply(hidden, c10::make_intrusive<Saved>(block, context));
+  // Autograd calls backward only where an input needs a gradient; that a block's weights do, it cannot see (frozen embeddings).
+  const bool unseen = at::GradMode::is_enabled() && !hidden.requires_grad();
+  const at::Tensor input = unseen ? hidden.detach().requires_grad_(true) : hidden;
+  const variable_list out = RecomputeFunction::apply(input, c10::make_intrusive<Saved>(block, context));
   if (out.size() == 1) return {out[0], std::nullopt};
   return {out[0], nn::RouterRecord{out[1], out[2], out[3]}};
 }

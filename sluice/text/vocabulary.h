@@ -1,10 +1,10 @@
 // Tokens and their ids, both ways.
 #pragma once
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "sluice/text/component.h"
@@ -32,13 +32,21 @@ class Vocabulary {
   const std::string* token(std::int32_t id) const;                                 // nullptr for an id without a token
   std::int64_t size() const { return static_cast<std::int64_t>(tokens_.size()); }  // highest id + 1
 
+  // Makes room for `count` tokens in all.
+  void reserve(std::size_t count);
+
  private:
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  // Open addressing with linear probing, at most half full.
+  struct Slot {
+    std::uint32_t hash = 0;  // the upper half; the lower one says where to look
+    std::int32_t id = -1;    // -1: free
   };
-  std::unordered_map<std::string, std::int32_t, Hash, std::equal_to<>> ids_;
-  std::vector<const std::string*> tokens_;  // by id, the keys of ids_
+  std::size_t slot_of(std::string_view token, std::uint64_t hash) const;  // of the token, or the free one where it belongs
+  void set(std::string_view token, std::int32_t id);
+
+  std::vector<Slot> slots_ = std::vector<Slot>(16);
+  std::deque<std::string> texts_;           // one for each token in slots_
+  std::vector<const std::string*> tokens_;  // by id, into texts_
 };
 
 }  // namespace sluice::text

@@ -1,10 +1,58 @@
 // The spellings that people bring along, each an alias of one setting.
+#include <set>
+
 #include "sluice/train/recipe.h"
 
 namespace sluice::train {
+namespace {
 
-const std::vector<config::Alias>& aliases() {
+// Names of HF's TrainingArguments and of Megatron's optimizer that mean exactly what a setting here means. People write them at the top
+// level, in `train:` (`training:`), or in the section that the setting has here.
+std::vector<config::Alias> arguments() {
+  static const std::vector<config::AliasValue> recompute{{"true", "full"}, {"false", "none"}}, precision{{"true", "bf16"}, {"false", "fp32"}},
+      schedules{{"warmup_stable_decay", "wsd"}, {"wsd", "wsd"}, {"constant_with_warmup", "constant"}};
   static const std::vector<config::Alias> all{
+      {"learning_rate", "optimizer.lr"},
+      {"weight_decay", "optimizer.weight_decay"},
+      {"max_grad_norm", "optimizer.clip_grad"},
+      {"adam_beta1", "optimizer.beta1"},
+      {"adam_beta2", "optimizer.beta2"},
+      {"adam_epsilon", "optimizer.eps"},
+      {"adam_eps", "optimizer.eps"},
+      {"warmup_steps", "optimizer.warmup_iters"},
+      {"warmup_ratio", "optimizer.warmup_fraction"},
+      {"lr_warmup_iters", "optimizer.warmup_iters"},
+      {"lr_warmup_fraction", "optimizer.warmup_fraction"},
+      {"lr_scheduler_type", "optimizer.schedule", schedules},
+      {"lr_decay_style", "optimizer.schedule", schedules},
+      {"per_device_train_batch_size", "train.micro_batch_size"},
+      {"gradient_accumulation_steps", "train.gradient_accumulation_steps"},
+      {"num_train_epochs", "train.epochs"},
+      {"max_steps", "train.train_iters", {{"-1", "0"}}},
+      {"eval_steps", "train.validation_interval"},
+      {"eval_interval", "train.validation_interval"},
+      {"save_steps", "checkpoint.save_interval"},
+      {"logging_steps", "log.interval"},
+      {"bf16", "train.precision", precision},
+      {"gradient_checkpointing", "memory.recompute", recompute},
+      {"enable_gradient_checkpointing", "memory.recompute", recompute},
+      {"model_name_or_path", "model.load"},
+  };
+  return all;
+}
+
+// An argument under each name that it may have; none hides a setting.
+void add_arguments(std::vector<config::Alias>& out) {
+  for (const config::Alias& argument : arguments()) {
+    const std::string section = argument.to.substr(0, argument.to.find('.') + 1);
+    for (const std::string& prefix : std::set<std::string>{"", "train.", section}) {
+      if (const std::string from = prefix + argument.from; from != argument.to) out.push_back({from, argument.to, argument.values});
+    }
+  }
+}
+
+std::vector<config::Alias> make_aliases() {
+  std::vector<config::Alias> all{
       // Sections of Primus and Megatron-Bridge, and settings that stand elsewhere there.
       {"training.lr", "optimizer.lr"},
       {"training.min_lr", "optimizer.min_lr"},
@@ -14,6 +62,9 @@ const std::vector<config::Alias>& aliases() {
       {"training.*", "train.*"},
       {"train.lr", "optimizer.lr"},
       {"train.min_lr", "optimizer.min_lr"},
+      {"optim.*", "optimizer.*"},
+      {"scheduler.*", "optimizer.*"},
+      {"rng.seed", "train.seed"},
       {"train.gradient_accumulation", "train.gradient_accumulation_steps"},
       {"train.output_dir", "output_dir"},
       {"checkpointing.save", "output_dir"},
@@ -26,7 +77,9 @@ const std::vector<config::Alias>& aliases() {
       {"data.val_files", "data.validation_path"},
       {"data.data_blend", "data.blend"},
       {"data.max_seq_length", "data.seq_length"},
+      {"dataset.*", "data.*"},
       {"logging.*", "log.*"},
+      {"logger.log_interval", "log.interval"},
       {"lr", "optimizer.lr"},
       // Parallel sizes are the model's in Megatron.
       {"model.tensor_model_parallel_size", "parallelism.tensor_model_parallel_size"},
@@ -51,7 +104,22 @@ const std::vector<config::Alias>& aliases() {
       {"moe.capacity_factor", "moe.expert_capacity_factor"},
       {"model.pretrained_checkpoint", "model.load"},
       {"routing_supervision.loss_weight", "routing_supervision.weight"},
+      // Primus's and PEFT's names of LoRA's settings.
+      {"lora.lora_rank", "lora.rank"},
+      {"lora.r", "lora.rank"},
+      {"lora.lora_alpha", "lora.alpha"},
+      {"lora.lora_dropout", "lora.dropout"},
+      {"lora.lora_target_modules", "lora.target_modules"},
+      {"use_lora", "lora.use_lora"},
   };
+  add_arguments(all);
+  return all;
+}
+
+}  // namespace
+
+const std::vector<config::Alias>& aliases() {
+  static const std::vector<config::Alias> all = make_aliases();
   return all;
 }
 
@@ -93,6 +161,12 @@ const std::vector<Flag>& flags() {
       {"routing-weight", "routing_supervision.weight"},
       {"routing-loss-weight", "routing_supervision.weight"},
       {"seed", "train.seed"},
+      {"use-lora", "lora.use_lora"},
+      {"lora-rank", "lora.rank"},
+      {"lora-alpha", "lora.alpha"},
+      {"lora-dropout", "lora.dropout"},
+      {"lora-target-modules", "lora.target_modules"},
+      {"adapter", "lora.adapter"},
   };
   return all;
 }

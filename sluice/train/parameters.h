@@ -4,16 +4,24 @@
 #include <string>
 #include <vector>
 
+#include "sluice/models/lora.h"
 #include "sluice/nn/parameter.h"
 #include "sluice/train/recipe.h"
 
 namespace sluice::train {
 
-// The model's parameters in the order of its tensor table, then the learned routing target's.
+// The weights that get adapters, with rank and scale: those of lora.adapter, or those that lora.target_modules names. Empty without LoRA.
+std::vector<models::LoraTarget> adapters_of(const ResolvedRecipe& resolved);
+
+// The model's parameters in the order of its tensor table, then the adapters', then the learned routing target's.
 std::vector<nn::ParameterSpec> parameters_of(const ResolvedRecipe& resolved);
 
-// Whether a parameter stays as it is: by a name of train.freeze (* stands for any run of characters) or by moe.freeze_router.
+// Whether a parameter stays as it is: by a name of train.freeze (* stands for any run of characters), by moe.freeze_router, or because
+// LoRA trains adapters instead.
 std::function<bool(const std::string& name)> frozen_by(const Recipe& recipe);
+
+// Adds what is wrong with the adapters: names that no module has, or a file that is not this model's. Returns whether nothing is.
+bool check_adapters(const ResolvedRecipe& resolved, Violations& violations);
 
 // Adds each name of train.freeze that no parameter matches, and a recipe that leaves nothing to train.
 void check_freeze(const ResolvedRecipe& resolved, Violations& violations);

@@ -4,10 +4,10 @@
 #include <sstream>
 
 #include "sluice/base/error.h"
-#include "sluice/base/nearest.h"
 #include "sluice/checkpoint/model_io.h"
 #include "sluice/config/fields.h"
 #include "sluice/models/registry.h"
+#include "sluice/train/setting_names.h"
 
 namespace sluice::train {
 namespace {
@@ -24,11 +24,22 @@ std::vector<std::string> lines(const std::string& text) {
   return out;
 }
 
-// The settings that name a size of this model. Of the others the nearest is any setting of the section: `model.tokeniser` is no size.
-std::vector<config::Setting> known_sizes(const std::vector<config::Setting>& settings, const models::ModelConfig& config, Violations& violations) {
-  std::vector<std::string> sizes, all = config::keys(ModelSection{}, "model");
+// Remedy for a size that only other architectures have; one that none has was found before.
+std::string of_others(const std::string& size) {
+  const auto alias = std::ranges::find(size_aliases(), size, &SizeAlias::from);
+  const std::vector<std::string> names = alias == size_aliases().end() ? std::vector<std::string>{size} : alias->to;
+  std::vector<std::string> others;
+  for (const auto& [key, architectures] : size_settings()) {
+    if (std::ranges::find(names, key) != names.end()) others.insert(others.end(), architectures.begin(), architectures.end());
+  }
+  return "leave it out: it is a size of " + join_or(others);
+}
+
+// The settings that name a size of this model.
+std::vector<config::Setting> known_sizes(const std::vector<config::Setting>& settings, const std::string& architecture, const models::ModelConfig& config,
+                                         Violations& violations) {
+  std::vector<std::string> sizes;
   for (const auto& [key, value] : config.settings()) sizes.push_back(key);
-  all.insert(all.end(), sizes.begin(), sizes.end());
   const auto is_known = [&](const std::string& key) { return std::ranges::find(sizes, key) != sizes.end(); };
   std::vector<config::Setting> known;
   for (config::Setting setting : settings) {
@@ -37,7 +48,7 @@ std::vector<config::Setting> known_sizes(const std::vector<config::Setting>& set
       if (const auto to = std::ranges::find_if(alias->to, is_known); to != alias->to.end()) setting.key = *to;
     }
     if (is_known(setting.key)) known.push_back(setting);
-    else violations.add(setting.where + ": unknown setting '" + setting.key + "'", "did you mean '" + nearest(setting.key, all) + "'?");
+    else violations.add(setting.where + ": " + architecture + " has no " + setting.key, of_others(setting.key));
   }
   return known;
 }
@@ -52,7 +63,7 @@ std::shared_ptr<models::ModelConfig> from_scratch(const ModelSection& section, c
     return nullptr;
   }
   Violations own;
-  config->apply(known_sizes(sizes, *config, own), own);
+  config->apply(known_sizes(sizes, section.architecture, *config, own), own);
   config->check(own);
   violations.add_all(own);
   return own.empty() ? config : nullptr;  // rules that need its sizes would only repeat what is wrong with them
@@ -62,14 +73,17 @@ std::shared_ptr<models::ModelConfig> from_scratch(const ModelSection& section, c
 std::shared_ptr<models::ModelConfig> from_folder(const ModelSection& section, const std::vector<config::Setting>& sizes, Violations& violations) {
   std::shared_ptr<models::ModelConfig> config;
   if (!fs::exists(section.load)) return nullptr;  // which find_recipe_paths has said
+  std::string architecture;
   try {
-    config = checkpoint::open_model_folder(section.load).config;
+    checkpoint::ModelFolder folder = checkpoint::open_model_folder(section.load);
+    architecture = folder.architecture;
+    config = std::move(folder.config);
   } catch (const Error& error) {
     violations.add(error);
     return nullptr;
   }
   const auto loaded = config->settings();
-  config->apply(known_sizes(sizes, *config, violations), violations);
+  config->apply(known_sizes(sizes, architecture, *config, violations), violations);
   const auto asked = config->settings();
   for (std::size_t i = 0; i < loaded.size(); ++i) {
     if (loaded[i] == asked[i]) continue;
@@ -90,6 +104,7 @@ ResolvedRecipe resolve(std::vector<config::Setting> settings, const ModelFinder&
   ResolvedRecipe resolved;
   Violations violations;
   config::resolve_aliases(settings, aliases());
+  check_names(settings, violations);
   find_recipe_paths(settings, find_model, violations, resolved.notes);
   const auto first_size = std::stable_partition(settings.begin(), settings.end(), [](const auto& setting) { return !is_size(setting); });
   const std::vector<config::Setting> sizes(first_size, settings.end());

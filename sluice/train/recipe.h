@@ -10,6 +10,7 @@
 #include "sluice/config/recipe.h"
 #include "sluice/data/config.h"
 #include "sluice/loss/objective.h"
+#include "sluice/models/lora.h"
 #include "sluice/models/model.h"
 #include "sluice/optim/adamw.h"
 #include "sluice/parallel/apply.h"
@@ -106,6 +107,7 @@ struct Recipe {
   optim::OptimizerConfig optimizer;
   MoeSection moe;
   loss::RoutingSupervisionConfig routing_supervision;
+  models::LoraConfig lora;
   parallel::MemoryConfig memory;
   CheckpointSection checkpoint;
   LogSection log;
@@ -119,6 +121,7 @@ struct Recipe {
     field("optimizer", optimizer, "");
     field("moe", moe, "");
     field("routing_supervision", routing_supervision, "");
+    field("lora", lora, "");
     field("memory", memory, "");
     field("checkpoint", checkpoint, "");
     field("log", log, "");

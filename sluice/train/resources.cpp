@@ -54,7 +54,7 @@ Footprint footprint(const ResolvedRecipe& resolved) {
     out.parameters += elements;
     if (frozen(spec.name) || spec.update == nn::Update::kRule) {
       out.training_bytes += elements * copy;
-      out.checkpoint_bytes += elements * copy;
+      if (!resolved.recipe.lora.use_lora) out.checkpoint_bytes += elements * copy;
       continue;
     }
     out.trained += elements;

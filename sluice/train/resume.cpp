@@ -5,6 +5,7 @@
 
 #include "sluice/base/error.h"
 #include "sluice/base/json.h"
+#include "sluice/checkpoint/adapter.h"
 #include "sluice/checkpoint/sharded.h"
 #include "sluice/checkpoint/step_folder.h"
 #include "sluice/config/fields.h"
@@ -102,8 +103,28 @@ void check_sizes(const fs::path& step_folder, const ResolvedRecipe& resolved, Vi
   }
 }
 
+// The adapters of a step folder must be those of the recipe.
+void check_adapters_stored(const fs::path& step_folder, const ResolvedRecipe& resolved, Violations& violations) {
+  const bool stored = checkpoint::is_adapter_folder(step_folder), given = resolved.recipe.lora.use_lora;
+  if (stored != given) {
+    violations.add("lora.use_lora = " + config::format(given) + ", but " + step_folder.string() + (stored ? " holds adapters" : " holds whole weights"),
+                   given ? "train adapters of its weights in a new run: model.load=" + step_folder.string() : "resume with lora.use_lora=true");
+    return;
+  }
+  const auto shapes = [](const std::vector<models::LoraTarget>& targets) {
+    Shapes out;
+    for (const nn::ParameterSpec& spec : models::parameter_specs(targets)) out.emplace(spec.name, spec.shape);
+    return out;
+  };
+  if (shapes(checkpoint::read_adapter(step_folder, resolved.model_config->tensor_table()).targets) == shapes(adapters_of(resolved))) return;
+  violations.add("the adapters of this recipe (lora.rank = " + config::format(resolved.recipe.lora.rank) + ", lora.target_modules = " + config::format(resolved.recipe.lora.target_modules) +
+                     ") are not those of " + step_folder.string(),
+                 "resume with the lora section that the run was started with: its config.yaml is in the run folder");
+}
+
 // What is trained must stay the same: the optimizer has moments of that and of nothing else.
 void check_trained(const fs::path& step_folder, const ResolvedRecipe& resolved, Violations& violations) {
+  if (resolved.recipe.lora.use_lora || checkpoint::is_adapter_folder(step_folder)) return check_adapters_stored(step_folder, resolved, violations);
   using checkpoint::ShardedFolder;
   const ShardedFolder weights(step_folder, ShardedFolder::Checksums::kSkip), moments(step_folder / "trainer", ShardedFolder::Checksums::kSkip);
   const auto frozen = frozen_by(resolved.recipe);

@@ -164,6 +164,13 @@ void supervision(const Check& check) {
   }
 }
 
+void adapters(const Check& check) {
+  const models::LoraConfig& lora = check.recipe.lora;
+  lora.check(check.violations);
+  if (lora.use_lora && check.recipe.model.load.empty()) check.violations.add("lora.use_lora = true, but model.load is not set: there are no weights to adapt", "give the base model: model.load=DIR");
+  if (!lora.adapter.empty() && !lora.use_lora) check.violations.add("lora.adapter = " + lora.adapter + ", but lora.use_lora is false", "set lora.use_lora=true, or leave the adapter out");
+}
+
 // Settings that other settings make idle.
 struct Idle {
   std::string key;  // a setting, or a section with its dot
@@ -204,6 +211,8 @@ const std::vector<Idle>& idle_settings() {
       {"data.seq_length", [](const Recipe& r, const ModelConfig*) { return r.data.format == data::Format::kTokenIds; }, "rows of format token_ids are used whole"},
       {"moe.aux_loss_scope", [](const Recipe& r, const ModelConfig*) { return r.moe.aux_loss == loss::AuxLoss::kPerSequence && r.moe.aux_loss_scope == loss::AuxScope::kGlobalBatch; }, "per_sequence does not depend on it"},
       {"moe.expert_bias_update_rate", [](const Recipe& r, const ModelConfig*) { return r.moe.freeze_router; }, "moe.freeze_router keeps routers as they are"},
+      {"lora.", [](const Recipe& r, const ModelConfig*) { return !r.lora.use_lora; }, "lora.use_lora is false"},
+      {"train.freeze", [](const Recipe& r, const ModelConfig*) { return r.lora.use_lora; }, "LoRA trains its adapters alone"},
       {"moe.", [](const Recipe&, const ModelConfig* model) { return model && model->moe().num_experts == 0; }, "the model is dense"},
   };
   return all;
@@ -226,7 +235,7 @@ void report_idle(const Check& check, const std::vector<config::Setting>& setting
 void check_rules(const Recipe& recipe, const models::ModelConfig* config, const std::vector<config::Setting>& settings, Violations& violations,
                  std::vector<std::string>& notes) {
   static const std::vector<std::function<void(const Check&)>> rules{length_of_training, batch_sizes,    optimizer, intervals,
-                                                                    one_process,        data_and_model, mixture,   supervision};
+                                                                    one_process,        data_and_model, mixture,   supervision, adapters};
   const Check check{recipe, config, violations, notes};
   for (const auto& rule : rules) rule(check);
   report_idle(check, settings);

@@ -7,6 +7,7 @@
 #include <iostream>
 #include <limits>
 #include <set>
+#include <utility>
 
 #include "sluice/base/error.h"
 #include "sluice/base/interrupt.h"
@@ -15,11 +16,14 @@
 #include "sluice/eval/evaluate.h"
 #include "sluice/models/export_note.h"
 #include "sluice/monitor/display.h"
-#include "sluice/monitor/event_file.h"
 #include "sluice/monitor/report.h"
 #include "sluice/monitor/run_info.h"
 #include "sluice/monitor/summary.h"
 #include "sluice/base/version.h"
+#include "sluice/train/best.h"
+#include "sluice/train/export_state.h"
+#include "sluice/train/folder_watch.h"
+#include "sluice/train/records.h"
 #include "sluice/train/samples.h"
 #include "sluice/train/start.h"
 
@@ -62,7 +66,7 @@ class Run {
     progress_.seed = recipe_.train.seed;
     progress_.data_fingerprint = session_->data.sets.train->counts().fingerprint;
     if (resumed_from_) {
-      progress_ = load_state(*resumed_from_, *session_->store, *session_->optimizer);
+      progress_ = load_state(*resumed_from_, kept());
       log_.info("resumed from " + resumed_from_->string() + " at step " + std::to_string(progress_.step));
     }
     if (!already_done()) write_file_atomic(output_ / "config.yaml", to_yaml(resolved));
@@ -70,10 +74,13 @@ class Run {
 
   bool already_done() const { return progress_.step >= session_->data.total_steps; }
 
-  // Whether all steps are on disk, but a kill came before the summary, the export and the report that follow them.
+  // Whether all steps are on disk, but a kill came before the summary, the export and the report that follow them, or an export is asked
+  // for that was not made.
   bool lacks_its_end() const {
     const auto info = monitor::read_run_info(output_);
-    return info && !(info->state == monitor::RunState::kFinished && fs::exists(output_ / "summary.json") && fs::exists(output_ / "report.html"));
+    if (!info) return false;
+    const bool ended = info->state == monitor::RunState::kFinished && fs::exists(output_ / "summary.json") && fs::exists(output_ / "report.html");
+    return !ended || (recipe_.checkpoint.export_hf && !export_is_final(output_, info->exported, progress_.step));
   }
 
   void train() {
@@ -105,7 +112,7 @@ class Run {
  private:
   // A run that cannot go on (its data changed, a file cannot be written) does not lose the steps since the last save.
   void keep_last_state() {
-    if (!session_ || progress_.step == 0 || saved_step_ == progress_.step) return;
+    if (!session_ || progress_.step == 0 || saved_step_ == progress_.step || !watch_->is_there()) return;
     try {
       write_checkpoint();
       log_.note("the state after step " + std::to_string(progress_.step) + " is saved: --resume latest goes on from there");
@@ -116,19 +123,18 @@ class Run {
 
   void open_folder() {
     make_folder(output_);
+    watch_.emplace(output_);
     log_.open_file(output_ / "log.txt");
   }
 
-  // The checkpoint gone on from becomes the newest one: what a step back undid is not to be resumed by a later `--resume latest`, nor to
-  // stay the best.
-  void point_to_start() {
-    std::error_code elsewhere;
-    if (!resumed_from_ || !fs::equivalent(fs::absolute(*resumed_from_).parent_path(), checkpoint::checkpoints_folder(output_), elsewhere)) return;
-    checkpoint::write_pointer(output_, checkpoint::kLatest, progress_.step);
-    const auto best = checkpoint::read_pointer(output_, checkpoint::kBest);
-    if (!best || *best <= progress_.step) return;
-    if (progress_.best_step > 0) checkpoint::write_pointer(output_, checkpoint::kBest, progress_.best_step);
-    else fs::remove(checkpoint::checkpoints_folder(output_) / checkpoint::kBest);
+  // What run.json says of RUN/hf. A file that cannot be read is written again.
+  std::optional<monitor::Exported> former_export() const {
+    try {
+      const auto info = monitor::read_run_info(output_);
+      return info ? info->exported : std::nullopt;
+    } catch (const Error&) {  // which the start has warned of
+      return std::nullopt;
+    }
   }
 
   void start() {
@@ -140,13 +146,18 @@ class Run {
     info.num_experts = moe.num_experts;
     if (session_->target) info.categories.assign(data::kCategoryNames.begin(), data::kCategoryNames.end());
     info.version = kVersion;
-    monitor::write_run_info(output_, info);
-    point_to_start();
-    metrics_ = std::make_unique<monitor::MetricsWriter>(output_);
-    if (const std::int64_t broken = metrics_->truncate_after(progress_.step); broken > 0) {
-      log_.warning(std::to_string(broken) + " unreadable lines of " + (output_ / "metrics.jsonl").string() + " are dropped; the steps that they told of stay without figures");
+    info.exported = former_export();
+    if (!already_done()) {
+      const std::string note = export_note(output_, info.exported, recipe_.checkpoint.export_hf ? ExportWanted::kYes : ExportWanted::kNo);
+      if (!note.empty()) log_.note(note);
+      export_will_be_outdated_ = info.exported.has_value();
     }
-    if (recipe_.log.tensorboard) events_ = std::make_unique<monitor::EventFile>(output_, progress_.step + 1);
+    monitor::write_run_info(output_, info);
+    if (resumed_from_) {
+      if (const std::string note = settle_pointers(output_, *resumed_from_, progress_); !note.empty()) log_.note(note);
+    }
+    records_ = std::make_unique<Records>(output_, progress_.step, recipe_.log.tensorboard ? Events::kOn : Events::kOff, log_);
+    if (resumed_from_ && is_of_run(*resumed_from_, output_)) records_->take_back(*resumed_from_);
     display_ = std::make_unique<monitor::Display>(std::cerr, STDERR_FILENO, log_,
                                                   monitor::DisplayOptions{output_.string(), session_->data.total_steps, recipe_.log.interval});
   }
@@ -236,8 +247,13 @@ class Run {
   }
 
   void record() {
-    metrics_->write(current_);
-    if (events_) events_->write(current_.step, monitor::scalars_of(current_));
+    watch_->require();
+    if (std::exchange(export_will_be_outdated_, false)) {
+      change_info([](monitor::RunInfo& info) {
+        if (info.exported) info.exported->outdated = true;
+      });
+    }
+    records_->write(current_);
     display_->update(current_);
     if (is_best_ && !already_done() && !saves_now()) save();  // the best weights are kept even where no regular save falls
   }
@@ -249,9 +265,15 @@ class Run {
     if (recipe_.checkpoint.keep > 0) checkpoint::prune(output_, static_cast<int>(recipe_.checkpoint.keep), best ? std::set<std::int64_t>{*best} : std::set<std::int64_t>{});
   }
 
+  Kept kept() const { return {*session_->store, *session_->optimizer, session_->table, session_->adapters, session_->adapter_note()}; }
+
   void write_checkpoint() {
+    watch_->require();
     display_->set_status("saving " + checkpoint::step_name(progress_.step));
-    save_state(output_, progress_, *session_->store, *session_->optimizer, [&](const fs::path& folder) { session_->write_companions(folder); });
+    save_state(output_, progress_, kept(), [&](const fs::path& folder) {
+      session_->write_companions(folder);
+      records_->keep_unwritten(current_, folder);
+    });
     saved_step_ = progress_.step;
     if (is_best_) checkpoint::write_pointer(output_, checkpoint::kBest, progress_.step);
     is_best_ = false;
@@ -267,10 +289,17 @@ class Run {
 
   void end(monitor::RunState state, const std::string& detail) {
     if (display_) display_->finish();
+    change_info([&](monitor::RunInfo& info) {
+      info.state = state;
+      info.detail = detail;
+    });
+  }
+
+  template <class Change>
+  void change_info(const Change& change) {
     auto info = monitor::read_run_info(output_);
     if (!info) return;
-    info->state = state;
-    info->detail = detail;
+    change(*info);
     monitor::write_run_info(output_, *info);
   }
 
@@ -282,6 +311,7 @@ class Run {
   }
 
   void finish() {
+    watch_->require();
     monitor::Summary summary = monitor::summarize(monitor::MetricsReader(output_).poll());
     if (session_->data.sets.validation) {
       const bool questions = recipe_.data.format == data::Format::kQa;
@@ -290,9 +320,13 @@ class Run {
     monitor::write_summary(output_, summary);
     write_sample_answers(*session_, output_);
     if (recipe_.checkpoint.export_hf) {
+      if (recipe_.lora.use_lora) models::merge(*session_->store, session_->adapters);  // the last thing that is done with these weights
       checkpoint::export_hf(output_ / "hf", *session_->resolved.model_config, session_->table, *session_->store, session_->export_dtype, std::nullopt);
       session_->write_companions(output_ / "hf");
+      change_info([&](monitor::RunInfo& info) { info.exported = {progress_.step, false}; });
       if (const std::string note = models::export_note(*session_->resolved.model_config); !note.empty()) log_.note((output_ / "hf").string() + ": " + note);
+    } else if (const std::string warning = export_warning(output_, former_export(), progress_.step); !warning.empty()) {
+      log_.warning(warning);
     }
     end(monitor::RunState::kFinished, "");
     monitor::write_report(output_);
@@ -305,12 +339,12 @@ class Run {
   std::optional<fs::path> resumed_from_;
   std::unique_ptr<Session> session_;
   Progress progress_;
-  std::unique_ptr<monitor::MetricsWriter> metrics_;
-  std::unique_ptr<monitor::EventFile> events_;
+  std::optional<FolderWatch> watch_;
+  std::unique_ptr<Records> records_;
   std::unique_ptr<monitor::Display> display_;
   monitor::StepMetrics current_;
   std::int64_t saved_step_ = -1;
-  bool is_best_ = false;
+  bool is_best_ = false, export_will_be_outdated_ = false;
 };
 
 }  // namespace

@@ -4,10 +4,13 @@
 #include "sluice/checkpoint/model_io.h"
 #include "sluice/config/fields.h"
 #include "sluice/eval/routing_file.h"
+#include "sluice/models/carried_config.h"
 #include "sluice/train/parameters.h"
 
 namespace sluice::train {
 namespace {
+
+constexpr const char* kGenerationConfig = "generation_config.json";
 
 StepConfig step_config(const ResolvedRecipe& resolved) {
   const Recipe& recipe = resolved.recipe;
@@ -83,7 +86,10 @@ Session::Session(const ResolvedRecipe& r, SessionData opened, Log& log) : resolv
     const checkpoint::ModelFolder folder = checkpoint::open_model_folder(recipe.model.load);
     checkpoint::load_weights(folder, table, *store);
     export_dtype = folder.dtype;
+    source_config = parse_json(read_file(folder.path / "config.json"), (folder.path / "config.json").string());
+    if (fs::exists(folder.path / kGenerationConfig)) generation_config = read_file(folder.path / kGenerationConfig);
   }
+  if (recipe.lora.use_lora) add_adapters();
   const StepConfig settings = step_config(resolved);
   if (recipe.routing_supervision.weight > 0) {
     const auto& labelled = data.sets.train->counts().labelled;
@@ -93,12 +99,33 @@ Session::Session(const ResolvedRecipe& r, SessionData opened, Log& log) : resolv
   store->refresh_compute_copies();
   model = config.build(*store);
   optimizer = std::make_unique<optim::AdamW>(recipe.optimizer, *store);
-  step = std::make_unique<Step>(settings, *model, *store, *optimizer, target.get());
+  step = std::make_unique<Step>(settings, *model, *store, *optimizer, target.get(), recipe.lora.use_lora ? &dropout : nullptr);
   stream = std::make_unique<data::SampleStream>(*data.sets.train, seed, recipe.data.shuffle ? data::Shuffle::kOn : data::Shuffle::kOff,
                                                 recipe.data.instruct.length_buckets ? recipe.global_batch_size() : 0);
   log.info("model: " + recipe.model.architecture + ", " + std::to_string(store->num_elements()) + " parameters, " + std::to_string(store->num_trainable()) +
            " trained, " + config::format(recipe.train.precision));
   log_aux_loss(settings, moe, log);
+}
+
+void Session::add_adapters() {
+  const models::LoraConfig& lora = resolved.recipe.lora;
+  adapters = adapters_of(resolved);
+  dropout = {lora.dropout, static_cast<std::uint64_t>(resolved.recipe.train.seed)};
+  if (lora.adapter.empty()) models::initialise(*store, adapters, dropout.seed);
+  else checkpoint::load_adapter(checkpoint::read_adapter(lora.adapter, table), *store);
+  models::attach(*store, adapters, &dropout);
+}
+
+checkpoint::AdapterNote Session::adapter_note() const {
+  const models::LoraConfig& lora = resolved.recipe.lora;
+  const auto is_transposed = [](const models::TensorSpec& spec) { return spec.parameter.shape.size() == 2 && spec.hf[0].layout == models::HfLayout::kTransposed; };
+  checkpoint::AdapterNote note{fs::absolute(resolved.recipe.model.load).lexically_normal().string(), static_cast<double>(lora.rank), lora.alpha, lora.dropout, lora.use_rslora,
+                               std::ranges::any_of(table, is_transposed)};
+  if (lora.adapter.empty() || adapters.empty()) return note;
+  note.rank = static_cast<double>(adapters[0].rank);  // the adapter's own hold
+  note.alpha = adapters[0].scale * note.rank;
+  note.use_rslora = false;
+  return note;
 }
 
 std::vector<data::Batch> Session::micro_batches(std::int64_t number) const {
@@ -114,7 +141,10 @@ std::vector<data::Batch> Session::micro_batches(std::int64_t number) const {
 }
 
 void Session::write_companions(const fs::path& folder) const {
-  write_file_atomic(folder / "config.json", resolved.model_config->write_hf(checkpoint::to_torch(export_dtype)).dump(2) + "\n");
+  const models::ModelConfig& config = *resolved.model_config;
+  const at::ScalarType dtype = checkpoint::to_torch(export_dtype);
+  write_file_atomic(folder / "config.json", (source_config ? models::carried_config(*source_config, config, dtype) : config.write_hf(dtype)).dump(2) + "\n");
+  if (generation_config) write_file_atomic(folder / kGenerationConfig, *generation_config);
   if (data.tokenizer_folder) {
     for (const fs::path& file : text::tokenizer_files(*data.tokenizer_folder)) write_file_atomic(folder / file.filename(), read_file(file));
   }

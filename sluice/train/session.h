@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "sluice/base/log.h"
+#include "sluice/checkpoint/adapter.h"
 #include "sluice/checkpoint/dtype.h"
 #include "sluice/checkpoint/step_folder.h"
 #include "sluice/data/dataset.h"
@@ -36,6 +37,8 @@ class Session {
   std::vector<data::Batch> micro_batches(std::int64_t step) const;  // of optimizer step `step`, from 1
   // How routing was supervised so far; nothing without supervision.
   std::optional<eval::RoutingFile> routing_file() const;
+  // What a checkpoint of adapters says of itself; for LoRA alone.
+  checkpoint::AdapterNote adapter_note() const;
   // What a step folder or an export carries beside weights: config.json, tokenizer files, routing_supervision.json.
   void write_companions(const fs::path& folder) const;
 
@@ -43,12 +46,20 @@ class Session {
   SessionData data;
   std::vector<models::TensorSpec> table;
   std::unique_ptr<nn::ParameterStore> store;
+  std::vector<models::LoraTarget> adapters;  // empty without LoRA
+  nn::Dropout dropout;                       // theirs
   std::unique_ptr<models::Model> model;
   std::unique_ptr<optim::AdamW> optimizer;
   std::unique_ptr<RoutingTarget> target;  // null without routing supervision
   std::unique_ptr<Step> step;
   std::unique_ptr<data::SampleStream> stream;
   checkpoint::DType export_dtype = checkpoint::DType::kF32;
+  // Of model.load: its config.json, and its generation_config.json as it stands. Nothing for a model from scratch.
+  std::optional<Json> source_config;
+  std::optional<std::string> generation_config;
+
+ private:
+  void add_adapters();
 };
 
 }  // namespace sluice::train

@@ -84,8 +84,8 @@ Start check_start(const ResolvedRecipe& resolved, const RunOptions& options) {
   const fs::path output = recipe.output_dir;
   Start start;
   Violations violations;
-  const Copies copies = check_copies(resolved, violations);
-  if (copies == Copies::kFit) {
+  const bool known = check_copies(resolved, violations) == Copies::kFit && check_adapters(resolved, violations);  // what is trained
+  if (known) {
     check_freeze(resolved, violations);
     start.footprint = footprint(resolved);
     check_memory(start.footprint, violations);
@@ -101,13 +101,13 @@ Start check_start(const ResolvedRecipe& resolved, const RunOptions& options) {
     if (!(*resume)->warning.empty()) start.warnings.push_back((*resume)->warning);
     gathered(violations, [&] {
       done = read_progress(*start.resume_from).step;
-      if (copies == Copies::kFit) check_resume(*start.resume_from, resolved, data ? &*data : nullptr, violations);
+      if (known) check_resume(*start.resume_from, resolved, data ? &*data : nullptr, violations);
       return true;
     });
   } else if (resume) {
     start.notes.push_back("--resume latest: " + output.string() + " has no checkpoint yet, starting from the beginning");
   }
-  if (data && copies == Copies::kFit) {
+  if (data && known) {
     const auto old = start.folder == Folder::kReplaces ? OldCheckpoints::kAreReplaced : OldCheckpoints::kStay;
     start.disk = disk_need(start.footprint, recipe, old, done, data->total_steps);
     check_disk(start.disk, start.footprint, recipe, violations);

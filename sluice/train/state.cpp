@@ -1,5 +1,7 @@
 #include "sluice/train/state.h"
 
+#include <algorithm>
+
 #include "sluice/base/error.h"
 #include "sluice/base/json.h"
 #include "sluice/checkpoint/model_io.h"
@@ -13,19 +15,32 @@ struct Stored {
   at::Tensor tensor;  // contiguous
 };
 
-std::vector<Stored> weights_of(nn::ParameterStore& store) {
+std::vector<Stored> weights_of(const nn::ParameterStore& store) {
   std::vector<Stored> out;
   for (const nn::Parameter& p : store.all()) out.push_back({p.spec.name, checkpoint::exact_value(p)});
   return out;
 }
 
-std::vector<Stored> moments_of(nn::ParameterStore& store, const optim::AdamW& optimizer) {
+// What is trained beside adapters: a label embedding, which is no part of a model.
+std::vector<Stored> beside_adapters(const Kept& kept) {
   std::vector<Stored> out;
-  for (const nn::Parameter& p : store.all()) {
-    if (!p.trainable()) continue;
-    out.push_back({"exp_avg." + p.spec.name, optimizer.mean_of(p)});
-    out.push_back({"exp_avg_sq." + p.spec.name, optimizer.square_of(p)});
+  for (const nn::Parameter& p : kept.store.all()) {
+    const bool of_adapter = std::ranges::any_of(kept.adapters, [&](const models::LoraTarget& t) { return p.spec.name == t.a() || p.spec.name == t.b(); });
+    if (p.trainable() && !of_adapter) out.push_back({p.spec.name, checkpoint::exact_value(p)});
   }
+  return out;
+}
+
+// What trainer/ holds: moments, and with adapters what is trained beside them.
+std::vector<Stored> trainer_of(const Kept& kept) {
+  std::vector<Stored> out;
+  for (const nn::Parameter& p : kept.store.all()) {
+    if (!p.trainable()) continue;
+    out.push_back({"exp_avg." + p.spec.name, kept.optimizer.mean_of(p)});
+    out.push_back({"exp_avg_sq." + p.spec.name, kept.optimizer.square_of(p)});
+  }
+  if (kept.adapters.empty()) return out;
+  for (Stored& stored : beside_adapters(kept)) out.push_back(std::move(stored));
   return out;
 }
 
@@ -66,20 +81,22 @@ std::uint64_t total_bytes(const std::vector<Stored>& tensors) {
 
 }  // namespace
 
-fs::path save_state(const fs::path& run, const Progress& progress, nn::ParameterStore& store, const optim::AdamW& optimizer,
-                    const std::function<void(const fs::path& folder)>& extra) {
-  const auto weights = weights_of(store), moments = moments_of(store, optimizer);
-  checkpoint::StepFolderWriter writer(run, progress.step, total_bytes(weights) + total_bytes(moments));
-  write(writer.folder(), weights);
+fs::path save_state(const fs::path& run, const Progress& progress, const Kept& kept, const std::function<void(const fs::path& folder)>& extra) {
+  const auto weights = kept.adapters.empty() ? weights_of(kept.store) : std::vector<Stored>{}, trainer = trainer_of(kept);
+  std::uint64_t bytes = total_bytes(weights) + total_bytes(trainer);
+  if (!kept.adapters.empty()) bytes += total_bytes(trainer) / 2;  // the adapters, of which these are the moments
+  checkpoint::StepFolderWriter writer(run, progress.step, bytes);
+  if (kept.adapters.empty()) write(writer.folder(), weights);
+  else checkpoint::write_adapter(writer.folder(), kept.adapters, kept.note, kept.table, kept.store);
   fs::create_directories(writer.folder() / "trainer");
-  write(writer.folder() / "trainer", moments);
+  write(writer.folder() / "trainer", trainer);
   const OrderedJson state{{"format", "sluice-trainer"},
                           {"version", 1},
                           {"step", progress.step},
                           {"data_position", progress.data_position},
                           {"seed", progress.seed},
                           {"data_fingerprint", progress.data_fingerprint},
-                          {"optimizer_steps", optimizer.steps_done()},
+                          {"optimizer_steps", kept.optimizer.steps_done()},
                           {"best_validation_loss", progress.best_validation_loss ? OrderedJson(*progress.best_validation_loss) : OrderedJson(nullptr)},
                           {"best_step", progress.best_step}};
   writer.write_file("trainer/state.json", state.dump(2) + "\n");
@@ -106,14 +123,15 @@ Progress read_progress(const fs::path& step_folder) {
   }
 }
 
-Progress load_state(const fs::path& step_folder, nn::ParameterStore& store, optim::AdamW& optimizer) {
+Progress load_state(const fs::path& step_folder, const Kept& kept) {
   const Progress progress = read_progress(step_folder);
   checkpoint::require_whole(step_folder, checkpoint::Verify::kSizes);
   const at::NoGradGuard no_grad;
-  read(step_folder, weights_of(store));
-  read(step_folder / "trainer", moments_of(store, optimizer));
-  store.refresh_compute_copies();
-  optimizer.set_steps_done(progress.optimizer_steps);
+  if (kept.adapters.empty()) read(step_folder, weights_of(kept.store));
+  else checkpoint::load_adapter(checkpoint::read_adapter(step_folder, kept.table), kept.store);
+  read(step_folder / "trainer", trainer_of(kept));
+  kept.store.refresh_compute_copies();
+  kept.optimizer.set_steps_done(progress.optimizer_steps);
   return progress;
 }
 

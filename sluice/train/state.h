@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "sluice/base/file.h"
+#include "sluice/checkpoint/adapter.h"
 #include "sluice/checkpoint/step_folder.h"
 #include "sluice/models/tensor_table.h"
 #include "sluice/nn/parameter.h"
@@ -24,15 +25,24 @@ struct Progress {
   std::int64_t optimizer_steps = 0;  // as read; a save asks the optimizer
 };
 
-// Writes one step folder of `run`: parameters as native shards directly in it, moments and Progress in trainer/; then `extra` may add files
-// (config.json, tokenizer, routing_supervision.json) before it is committed. Error when the disk is too small; earlier checkpoints stay whole.
-fs::path save_state(const fs::path& run, const Progress& progress, nn::ParameterStore& store, const optim::AdamW& optimizer,
-                    const std::function<void(const fs::path& folder)>& extra);
+// What a run keeps: its parameters, or where it trains adapters these alone, as PEFT does.
+struct Kept {
+  nn::ParameterStore& store;
+  optim::AdamW& optimizer;
+  const std::vector<models::TensorSpec>& table;
+  const std::vector<models::LoraTarget>& adapters;  // empty: everything is kept
+  checkpoint::AdapterNote note;                     // of the adapters
+};
+
+// Writes one step folder of `run`: parameters as native shards directly in it (or a PEFT adapter), moments and Progress in trainer/; then
+// `extra` may add files (config.json, tokenizer, routing_supervision.json) before it is committed. Error when the disk is too small; earlier
+// checkpoints stay whole.
+fs::path save_state(const fs::path& run, const Progress& progress, const Kept& kept, const std::function<void(const fs::path& folder)>& extra);
 
 // Where the run of a step folder stands. Error when the folder has no trainer state.
 Progress read_progress(const fs::path& step_folder);
 
-// Fills the store's masters and computing copies and the optimizer's moments from a step folder. Error that names what does not fit.
-Progress load_state(const fs::path& step_folder, nn::ParameterStore& store, optim::AdamW& optimizer);
+// Fills what is kept: the store's masters and computing copies and the optimizer's moments from a step folder. Error that names what does not fit.
+Progress load_state(const fs::path& step_folder, const Kept& kept);
 
 }  // namespace sluice::train

@@ -8,8 +8,30 @@
 namespace sluice::train {
 namespace {
 
-// Each position's value is that of the next one in its row; kIgnored after the last.   x [tokens]
-at::Tensor one_further(const at::Tensor& x, const nn::SequenceShape& shape) { return loss::shift_labels(x.view({shape.rows, shape.seq})); }
+// Each position's value is that of the next one in its document; kIgnored after the last.   x [tokens]
+at::Tensor one_further(const at::Tensor& x, const nn::SequenceShape& shape) {
+  const at::Tensor next = loss::shift_labels(x.view({shape.rows, shape.seq}));
+  if (!shape.documents.empty()) next.index_fill_(0, at::tensor(shape.documents, at::kLong).slice(0, 1) - 1, loss::kIgnored);
+  return next;
+}
+
+// While it lives, adapters leave out inputs: those of forward pass number `pass`.
+class DropoutPass {
+ public:
+  DropoutPass(nn::Dropout* dropout, std::uint64_t pass) : dropout_(dropout) {
+    if (!dropout_) return;
+    dropout_->pass = pass;
+    dropout_->active = true;
+  }
+  ~DropoutPass() {
+    if (dropout_) dropout_->active = false;
+  }
+  DropoutPass(const DropoutPass&) = delete;
+  DropoutPass& operator=(const DropoutPass&) = delete;
+
+ private:
+  nn::Dropout* dropout_;
+};
 
 double value(const at::Tensor& term) { return term.defined() ? term.item<double>() : 0; }
 
@@ -43,7 +65,9 @@ StepResult Step::gradients(const std::vector<data::Batch>& micro_batches) {
   store_.zero_grad();
   chosen_counts_.reset();
   StepResult result;
-  for (const loss::BatchTensors& batch : batches) {
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    const loss::BatchTensors& batch = batches[i];
+    const DropoutPass leaves_out(dropout_, pass_number(i, batches.size()));
     const parallel::Pass pass = parallel::forward(model_, batch.ids, context(batch), config_.recompute);
     const at::Tensor log_preferences = target_ ? target_->log_preferences() : at::Tensor();
     loss::Terms terms = loss::objective(config_.objective, pass.hidden, pass.routers, model_.head(), batch, log_preferences, denominators);
@@ -72,6 +96,10 @@ StepResult Step::gradients(const std::vector<data::Batch>& micro_batches) {
   return result;
 }
 
+std::uint64_t Step::pass_number(std::size_t micro_batch, std::size_t count) const {
+  return static_cast<std::uint64_t>(optimizer_.steps_done()) * count + micro_batch;
+}
+
 const models::MultiTokenPredictor* Step::predictor() const { return config_.mtp_loss_scaling_factor == 0 ? nullptr : model_.multi_token_predictor(); }
 
 at::Tensor Step::predict_further(const models::MultiTokenPredictor& predictor, const parallel::Pass& pass, const loss::BatchTensors& batch, double mtp_tokens,
@@ -97,7 +125,9 @@ void Step::update(double lr, double grad_norm) {
 loss::GlobalFrequencies Step::count_choices(const std::vector<loss::BatchTensors>& batches, double real_tokens) const {
   const at::NoGradGuard no_grad;
   loss::GlobalFrequencies frequencies{{}, real_tokens};
-  for (const loss::BatchTensors& batch : batches) {
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    const loss::BatchTensors& batch = batches[i];
+    const DropoutPass leaves_out(dropout_, pass_number(i, batches.size()));
     const parallel::Pass pass = parallel::forward(model_, batch.ids, context(batch), parallel::Recompute::kNone);
     if (pass.routers.empty()) break;
     const at::Tensor counts = loss::chosen_counts(pass.routers, batch.real) / real_tokens;

@@ -36,9 +36,10 @@ struct StepResult {
 
 class Step {
  public:
-  // All references outlive this. `target` is null without routing supervision.
-  Step(const StepConfig& config, const models::Model& model, nn::ParameterStore& store, optim::AdamW& optimizer, const RoutingTarget* target)
-      : config_(config), model_(model), store_(store), optimizer_(optimizer), target_(target) {}
+  // All references outlive this. `target` is null without routing supervision, `dropout` without adapters.
+  Step(const StepConfig& config, const models::Model& model, nn::ParameterStore& store, optim::AdamW& optimizer, const RoutingTarget* target,
+       nn::Dropout* dropout = nullptr)
+      : config_(config), model_(model), store_(store), optimizer_(optimizer), target_(target), dropout_(dropout) {}
 
   // Gradients of the global batch that `micro_batches` make up; the weights do not change.
   StepResult gradients(const std::vector<data::Batch>& micro_batches);
@@ -51,6 +52,7 @@ class Step {
  private:
   loss::GlobalFrequencies count_choices(const std::vector<loss::BatchTensors>& batches, double real_tokens) const;
   nn::ForwardContext context(const loss::BatchTensors& batch) const;
+  std::uint64_t pass_number(std::size_t micro_batch, std::size_t count) const;  // of all micro-batches since the start
   // What multi-token prediction is trained with; null where the model has none or its weight is 0.
   const models::MultiTokenPredictor* predictor() const;
   // Its weighted loss, of a global batch with `mtp_tokens` targets; adds its router to `routers`.
@@ -62,6 +64,7 @@ class Step {
   nn::ParameterStore& store_;
   optim::AdamW& optimizer_;
   const RoutingTarget* target_;
+  nn::Dropout* dropout_;
   at::Tensor chosen_counts_;  // [mixtures, experts], float32, of the last gradients(); for the expert biases
 };
 

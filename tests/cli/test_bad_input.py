@@ -41,6 +41,14 @@ def refused(*arguments, names, **options):
     ({"model.hiden_size": 16}, ["model.hiden_size", "did you mean 'model.hidden_size'"]),
     ({"model.tokeniser": "x"}, ["model.tokeniser", "did you mean 'model.tokenizer'"]),
     ({"training.micro_batch": 1}, ["train.micro_batch", "train.micro_batch_size"]),
+    ({"model.tensor_parallel_size": 1}, "did you mean 'parallelism.tensor_model_parallel_size'?"),
+    ({"data.seqlen": 64}, "did you mean 'data.seq_length'?"),
+    ({"moe.aux_loss_coef": 0.1}, "did you mean 'moe.router_aux_loss_coef'?"),
+    ({"train.batch_size": 4}, "did you mean 'train.micro_batch_size' or 'train.global_batch_size'?"),
+    ({"batch_size": 4}, "did you mean 'train.micro_batch_size' or 'train.global_batch_size'?"),
+    ({"learnin_rate": 1e-4}, "did you mean 'optimizer.lr'?"),
+    ({"train.warmup_step": 3}, "did you mean 'optimizer.warmup_iters'?"),
+    ({"model.kv_lora_rank": 8}, ["mixtral has no model.kv_lora_rank", "deepseek_v3"]),
     ({"routing_supervision.wieght": 1}, "did you mean 'routing_supervision.weight'"),
     ({"model.num_attention_heads": 5}, ["num_attention_heads = 5", "hidden_size = 16"]),
     ({"model.num_key_value_heads": 3}, ["num_key_value_heads = 3", "num_attention_heads = 4"]),
@@ -189,7 +197,10 @@ def test_an_empty_line_among_prompts_is_named(tmp_path, tiny_mixtral):
 @pytest.mark.parametrize("text, names", [
     ("lora:\n  rank: 8\n", ["recipe.yaml:2", "lora.rank", "no LoRA yet"]),
     ("model: [", ["recipe.yaml:", "YAML"]),
-    ("train:\n  seed: 1\n  seed: 2\n", ["recipe.yaml:3", "train.seed"]),
+    ("train:\n  seed: 1\n  seed: 2\n", ["recipe.yaml:3", "train.seed", "in line 2 too"]),
+    ("optimizer:\n  lr: 1.0e-4\nlearning_rate: 1.0e-3\n", ["recipe.yaml:2 and ", "recipe.yaml:3 both set optimizer.lr"]),
+    ("train:\n  precision: \"fp32\n  seed: 3\n", ["recipe.yaml:2:14", "never closed", '"fp32']),
+    ("train:\n  seed: 1\n epochs: 3\n", ["recipe.yaml:3:2", "epochs: 3", "same column"]),
     ("train:\n  sead: 1\n", ["recipe.yaml:2", "train.sead", "did you mean 'train.seed'"]),
     ("- a\n- b\n", "mapping"),
     ("base: recipe.yaml\n", "base"),
@@ -200,7 +211,7 @@ def test_an_empty_line_among_prompts_is_named(tmp_path, tiny_mixtral):
     ("train: &a\n  seed: *a\n", "recipe.yaml"),
     ("train: " + "[" * 100_000 + "\n", "recipe.yaml"),
     ("\0\1\2", "recipe.yaml"),
-], ids=["of a later version", "unclosed", "twice", "misspelt", "list", "own base", "no base", "list in list", "no section", "misspelt section", "circle", "deep", "binary"])
+], ids=["of a later version", "unclosed", "twice", "twice by two names", "quote", "indentation", "misspelt", "list", "own base", "no base", "list in list", "no section", "misspelt section", "circle", "deep", "binary"])
 def test_a_broken_recipe_is_named_by_its_line(tmp_path, text, names):
     (tmp_path / "recipe.yaml").write_text(text)
     refused("train", "--config", tmp_path / "recipe.yaml", TINY_RUN, f"output_dir={tmp_path / 'run'}", names=names)
@@ -565,3 +576,30 @@ logging:
                 "optimizer.min_lr": 1e-05, "optimizer.weight_decay": 0.05, "optimizer.warmup_iters": 1, "optimizer.clip_grad": 0.5, "data.path": str(QUESTIONS),
                 "data.seq_length": 50, "checkpoint.save_interval": 1, "log.interval": 2, "output_dir": str(tmp_path / "run")}
     require_settings(tmp_path / "run", expected)
+
+
+HF_ARGUMENTS = {"learning_rate": "2e-4", "weight_decay": "0.02", "max_grad_norm": "0.5", "adam_beta1": "0.8", "adam_beta2": "0.95", "adam_epsilon": "1e-6", "warmup_steps": "2",
+                "warmup_ratio": "0.2", "lr_scheduler_type": "linear", "per_device_train_batch_size": "3", "gradient_accumulation_steps": "2", "max_steps": "-1",
+                "num_train_epochs": "1", "save_steps": "2", "logging_steps": "2", "bf16": "False", "gradient_checkpointing": "True"}
+HF_SETTINGS = {"optimizer.lr": 2e-4, "optimizer.weight_decay": 0.02, "optimizer.clip_grad": 0.5, "optimizer.beta1": 0.8, "optimizer.beta2": 0.95, "optimizer.eps": 1e-6,
+               "optimizer.warmup_iters": 2, "optimizer.warmup_fraction": 0.2, "optimizer.schedule": "linear", "train.micro_batch_size": 3,
+               "train.gradient_accumulation_steps": 2, "train.train_iters": 0, "train.epochs": 1, "checkpoint.save_interval": 2, "log.interval": 2, "train.precision": "fp32",
+               "memory.recompute": "full"}
+
+
+@pytest.mark.parametrize("spelt", ["flags", "top level", "training", "settings"])
+def test_the_arguments_of_hfs_trainer_reach_their_settings(tmp_path, spelt):
+    arguments = {name: value for name, value in HF_ARGUMENTS.items() if not (spelt in ("flags", "settings") and name == "warmup_ratio")}  # idle beside warmup_steps
+    rest = {key: value for key, value in TINY_RUN.items() if not key.startswith(("train.", "optimizer."))}
+    given = [rest, {"data.max_samples": 12}, f"output_dir={tmp_path / 'run'}"]
+    if spelt == "flags":
+        given += [word for name, value in arguments.items() for word in (f"--{name}", value)]
+    elif spelt == "settings":
+        given += [arguments]
+    else:
+        lines = [f"{name}: {value}\n" for name, value in arguments.items()]
+        (tmp_path / "mine.yaml").write_text("".join(lines) if spelt == "top level" else "training:\n" + "".join("  " + line for line in lines))
+        given += ["--config", tmp_path / "mine.yaml"]
+    sluice("train", *given)
+    require_settings(tmp_path / "run", {key: value for key, value in HF_SETTINGS.items() if not (spelt in ("flags", "settings") and key == "optimizer.warmup_fraction")})
+    assert len(metrics(tmp_path / "run")) == 2, "12 rows, 6 a step"

@@ -33,6 +33,14 @@ def talk(*arguments, stdin="", status=0):
     return done if status else done.stdout
 
 
+def talk_all(*arguments, stdin):
+    """Standard output and error of a conversation that ends well; `stdin` may be bytes."""
+    data = stdin if isinstance(stdin, bytes) else stdin.encode()
+    done = subprocess.run([program(), "generate", "--chat", *map(str, arguments)], input=data, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return subprocess.CompletedProcess(done.args, 0, done.stdout.decode(), done.stderr.decode())
+
+
 def hf_answer(folder, messages, count):
     """transformers' greedy answer to a conversation."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
@@ -55,6 +63,38 @@ def test_a_conversation_keeps_what_was_said(stories):
     assert [line["ids"] for line in lines[:1]] == [hf_answer(stories, messages, 12)]
     messages += [{"role": "assistant", "content": lines[0]["text"]}, {"role": "user", "content": "She was happy."}]
     assert lines[1]["ids"] == hf_answer(stories, messages, 12) and len(lines) == 2
+
+
+def test_a_conversation_that_outgrows_the_model_loses_its_oldest_turns(stories):
+    limit, count = json.loads((stories / "config.json").read_text())["max_position_embeddings"], 12
+    said = [f"{who} went to the park and saw a big dog. " * 9 for who in ("Tom", "Lily", "Ben", "Sue", "Max")]
+    done = talk_all("--model", stories, "--max-tokens", count, "--json", "--dtype", "fp32", "--system", "One day", stdin="\n".join(said))
+    tokenizer = transformers.AutoTokenizer.from_pretrained(stories)
+    system, turns, left_out = [{"role": "system", "content": "One day"}], [], 0
+    for message, line in zip(said, map(json.loads, done.stdout.splitlines()), strict=True):
+        turns.append([{"role": "user", "content": message}])
+        while len(tokenizer(tokenizer.apply_chat_template(system + sum(turns, []), tokenize=False), add_special_tokens=False)["input_ids"]) + count > limit:
+            turns.pop(0)
+            left_out += 1
+        assert line["ids"] == hf_answer(stories, system + sum(turns, []), count)
+        turns[-1].append({"role": "assistant", "content": line["text"]})
+    assert left_out >= 2 and f"{limit} positions" in done.stderr and "left out" in done.stderr
+
+
+def test_a_message_that_cannot_be_answered_does_not_end_the_conversation(stories):
+    flags = ["--model", stories, "--max-tokens", 8, "--json"]
+    done = talk_all(*flags, stdin=b"Tom\n" + b"word " * 600 + b"\ncaf\xe9\nA dog\n")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    good = [json.loads(line) for line in talk(*flags, stdin="Tom\nA dog\n").splitlines()]
+    assert [lines[0], lines[3]] == good
+    assert "positions" in lines[1]["error"] and "UTF-8" in lines[2]["error"] and lines[1]["ids"] == lines[2]["ids"] == []
+    assert done.stderr.count("fix:") == 2
+
+
+def test_a_prompts_file_that_is_not_utf8_names_the_line(stories, tmp_path):
+    (tmp_path / "prompts.txt").write_bytes(b"Tom\ncaf\xe9\n")
+    error = sluice("generate", "--model", stories, "--prompts-file", tmp_path / "prompts.txt", status=2).stderr
+    assert "prompts.txt:2" in error and "UTF-8" in error and "fix:" in error
 
 
 def test_prompts_are_conversations_of_their_own(stories):

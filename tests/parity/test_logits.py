@@ -2,7 +2,7 @@
 import json
 
 import pytest
-from program import shared, sluice
+from program import files_under, latest_checkpoint, shared, sluice, train
 
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
@@ -74,3 +74,30 @@ def test_bad_rows_are_named(tiny_mixtral, tmp_path, rows, message):
 def test_a_misspelt_flag_gets_the_right_one():
     error = sluice("logits", "--modle", "x", status=2).stderr
     assert "--modle" in error and "did you mean --model" in error
+
+
+@pytest.mark.parametrize("named", ["model.safetensors", "config.json", "a link", "a hard link"])
+def test_an_output_that_is_a_file_of_the_model_is_refused_before_anything_is_read(tmp_path, named):
+    model = tmp_path / "hf"
+    random_mixtral(model, 6)
+    output = model / named if named.endswith(("safetensors", "json")) else tmp_path / "other.safetensors"
+    if named == "a link":
+        output.symlink_to(model / "model.safetensors")
+    if named == "a hard link":
+        output.hardlink_to(model / "model.safetensors")
+    before = files_under(model)
+    error = sluice("logits", "--model", model, "--tokens", tmp_path / "no such tokens", "--output", output, status=2).stderr
+    assert str(output) in error and "a file of the model" in error and "fix:" in error
+    assert files_under(model) == before
+
+
+def test_an_output_that_is_a_checkpoint_of_the_run_or_the_tokens_is_refused(tmp_path):
+    train(tmp_path / "run", {"train.train_iters": 1})
+    (tmp_path / "tokens.json").write_text("[[1, 2, 3]]")
+    before = files_under(tmp_path / "run")
+    shard = next(latest_checkpoint(tmp_path / "run").glob("shard-*.safetensors"))
+    for model in (tmp_path / "run", tmp_path / "run" / "checkpoints" / "latest"):
+        assert "a file of the model" in sluice("logits", "--model", model, "--tokens", tmp_path / "tokens.json", "--output", shard, status=2).stderr
+    assert "the file that is read" in sluice("logits", "--model", tmp_path / "run", "--tokens", tmp_path / "tokens.json", "--output", tmp_path / "tokens.json", status=2).stderr
+    assert files_under(tmp_path / "run") == before
+    sluice("logits", "--model", tmp_path / "run", "--tokens", tmp_path / "tokens.json", "--output", tmp_path / "run" / "logits.safetensors")

@@ -312,3 +312,85 @@ def test_a_damaged_newest_checkpoint_is_never_trained_on(finished, finished_once
     done = train(finished, longer, "--resume", "latest")
     assert "warning:" in done.stderr and "step-00000006" in done.stderr and "resumed from" in done.stderr and "at step 4" in done.stderr, "says which one is damaged, goes on from the one before"
     assert figures(finished)[:6] == figures(finished_once)
+
+
+# --- what a run that goes on makes of its export and its best ---
+
+@pytest.fixture(scope="module")
+def exported_once(tmp_path_factory):
+    run = tmp_path_factory.mktemp("exported") / "run"
+    train(run, QUICK, {"checkpoint.export_hf": "true"})
+    return run
+
+
+@pytest.fixture
+def exported(exported_once, tmp_path):
+    return shutil.copytree(exported_once, tmp_path / "exported")
+
+
+def logits_of(model, output):
+    (output.parent / "tokens.json").write_text("[[5, 6, 7]]")
+    sluice("logits", "--model", model, "--tokens", output.parent / "tokens.json", "--output", output)
+    return output.read_bytes()
+
+
+def test_an_older_export_is_named_until_it_is_made_anew(exported, tmp_path):
+    longer, before = {**QUICK, "train.train_iters": 8}, files_under(exported / "hf")
+    done = train(exported, longer, "--resume", "latest")
+    note, warning = (next(line for line in done.stderr.splitlines() if line.startswith(kind) and "/hf" in line) for kind in ("note:", "warning:"))
+    assert "at step 6" in note and "at step 6" in warning and "ended at step 8" in warning and "checkpoint.export_hf=true" in warning
+    assert files_under(exported / "hf") == before
+    done = train(exported, longer, "--resume", "latest", "checkpoint.export_hf=true")
+    assert "nothing to do" not in done.stderr and "warning:" not in done.stderr
+    assert logits_of(exported / "hf", tmp_path / "hf.safetensors") == logits_of(exported, tmp_path / "run.safetensors")
+    assert "nothing to do" in train(exported, longer, "--resume", "latest", "checkpoint.export_hf=true").stderr
+
+
+def test_an_export_of_the_same_step_from_before_a_step_back_is_named_too(exported):
+    done = train(exported, QUICK, "--resume", exported / "checkpoints" / "step-00000004", "optimizer.lr=5e-3")
+    assert "is not the final model" in done.stderr and "at step 6" in done.stderr
+
+
+def test_an_export_that_is_asked_for_again_replaces_the_older_one_without_a_warning(exported, tmp_path):
+    done = train(exported, {**QUICK, "train.train_iters": 8, "checkpoint.export_hf": "true"}, "--resume", "latest")
+    assert "warning:" not in done.stderr and "/hf holds the weights that the run had at step 6; the final ones replace them" in done.stderr
+    assert logits_of(exported / "hf", tmp_path / "hf.safetensors") == logits_of(exported, tmp_path / "run.safetensors")
+
+
+def test_a_resume_that_trains_nothing_leaves_the_export_in_peace(exported):
+    (exported / "report.html").unlink()
+    before = files_under(exported / "hf")
+    done = train(exported, QUICK, "--resume", "latest")
+    assert "/hf" not in done.stderr and files_under(exported / "hf") == before
+
+
+VALIDATED = {**QUICK, "data.validation_path": ROOT / "data" / "questions" / "validation.jsonl", "data.validation_samples": 24, "train.validation_interval": 2, "log.exact_match_samples": 0}
+
+
+def best_of(run):
+    """(the step that `best` names, the step with the lowest validation loss of those in metrics.jsonl)"""
+    losses = {row["step"]: row["validation"]["loss"] for row in metrics(run) if "validation" in row}
+    folder = run / "checkpoints" / (run / "checkpoints" / "best").read_text().strip()
+    assert (folder / "manifest.json").exists(), f"{folder} is not there"
+    return int(folder.name.removeprefix("step-")), min(losses, key=losses.get)
+
+
+def test_the_best_of_a_run_that_began_with_anothers_step_is_its_own(tmp_path):
+    train(tmp_path / "first", VALIDATED)
+    ruined = {**VALIDATED, "train.train_iters": 10, "optimizer.lr": 0.3}  # no later validation is as good as the first run's
+    done = train(tmp_path / "second", ruined, "--resume", tmp_path / "first")
+    assert [row["step"] for row in metrics(tmp_path / "second")] == [7, 8, 9, 10]
+    first, second = best_of(tmp_path / "first"), best_of(tmp_path / "second")
+    assert first[0] == first[1] and second[0] == second[1] and second[0] > 6
+    assert "best" in done.stderr and "found anew" in done.stderr
+
+
+def test_a_best_that_was_removed_is_found_anew(tmp_path):
+    run = tmp_path / "run"
+    train(run, VALIDATED)
+    assert best_of(run)[0] == 6, "the loss falls"
+    train(run, {**VALIDATED, "train.train_iters": 8, "optimizer.lr": 0.3}, "--resume", "latest")
+    assert best_of(run)[0] == 6
+    shutil.rmtree(run / "checkpoints" / "step-00000006")
+    done = train(run, {**VALIDATED, "train.train_iters": 10, "optimizer.lr": 0.3}, "--resume", "latest")
+    assert best_of(run)[0] == 10 and "found anew" in done.stderr

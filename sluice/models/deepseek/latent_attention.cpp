@@ -1,6 +1,7 @@
 #include "sluice/models/deepseek/latent_attention.h"
 
 #include "sluice/nn/attention.h"
+#include "sluice/nn/lora.h"
 #include "sluice/nn/norm.h"
 
 namespace sluice::models {
@@ -34,8 +35,7 @@ LatentAttention::LatentAttention(const LatentSizes& sizes, nn::ParameterStore& s
 at::Tensor LatentAttention::forward(const at::Tensor& hidden, const nn::ForwardContext& context) const {
   const at::Tensor both = kv_a_.forward(hidden);  // [tokens, kv_rank + rope]
   const at::Tensor latent = nn::rms_norm(both.narrow(1, 0, sizes_.kv_rank), kv_a_norm_, kLatentEps, hidden.scalar_type());
-  const at::Tensor rotary_key = nn::apply_rope_to_neighbours(both.narrow(1, sizes_.kv_rank, sizes_.rope).unsqueeze(1), rope_, context.shape.seq,
-                                                             context.first_position());  // [tokens, 1, rope]
+  const at::Tensor rotary_key = nn::apply_rope_to_neighbours(both.narrow(1, sizes_.kv_rank, sizes_.rope).unsqueeze(1), rope_, context.positions());  // [tokens, 1, rope]
   const at::Tensor q = query(hidden, context);
   return o_.forward(context.cache ? with_latents(q, latent, rotary_key, context) : with_keys_and_values(q, latent, rotary_key, context));
 }
@@ -43,7 +43,7 @@ at::Tensor LatentAttention::forward(const at::Tensor& hidden, const nn::ForwardC
 at::Tensor LatentAttention::query(const at::Tensor& hidden, const nn::ForwardContext& context) const {
   const at::Tensor from = q_a_ ? nn::rms_norm(q_a_->forward(hidden), *q_a_norm_, kLatentEps, hidden.scalar_type()) : hidden;
   const at::Tensor q = q_.forward(from).view({-1, sizes_.heads, sizes_.nope + sizes_.rope});
-  const at::Tensor rotated = nn::apply_rope_to_neighbours(q.narrow(2, sizes_.nope, sizes_.rope), rope_, context.shape.seq, context.first_position());
+  const at::Tensor rotated = nn::apply_rope_to_neighbours(q.narrow(2, sizes_.nope, sizes_.rope), rope_, context.positions());
   return at::cat({q.narrow(2, 0, sizes_.nope), rotated}, 2);
 }
 
@@ -57,7 +57,7 @@ at::Tensor LatentAttention::with_keys_and_values(const at::Tensor& query, const 
 // q_nope (W_k c) = (q_nope W_k) c and sum_j p_j W_v c_j = W_v (sum_j p_j c_j): attention of all heads over the latents c themselves.
 at::Tensor LatentAttention::with_latents(const at::Tensor& query, const at::Tensor& latent, const at::Tensor& rotary_key,
                                          const nn::ForwardContext& context) const {
-  const at::Tensor w = kv_b_.weight().value.view({sizes_.heads, sizes_.nope + sizes_.value, sizes_.kv_rank});
+  const at::Tensor w = nn::merged_value(kv_b_.weight()).view({sizes_.heads, sizes_.nope + sizes_.value, sizes_.kv_rank});
   const at::Tensor w_key = w.narrow(1, 0, sizes_.nope), w_value = w.narrow(1, sizes_.nope, sizes_.value);
   const at::Tensor to_latent = at::bmm(query.narrow(2, 0, sizes_.nope).transpose(0, 1), w_key).transpose(0, 1);  // [tokens, heads, kv_rank]
   const at::Tensor latent_query = at::cat({to_latent, query.narrow(2, sizes_.nope, sizes_.rope)}, 2);

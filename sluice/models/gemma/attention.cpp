@@ -9,9 +9,9 @@ GemmaAttention::GemmaAttention(const GemmaSizes& sizes, nn::ParameterStore& stor
       v_(store, at + ".v_proj"), o_(store, at + ".o_proj") {}
 
 at::Tensor GemmaAttention::forward(const at::Tensor& normed, const nn::ForwardContext& context) const {
-  const std::int64_t seq = context.shape.seq, first = context.first_position();
+  const nn::Positions positions = context.positions();
   const auto heads = [&](const nn::Linear& linear) { return linear.forward(normed).view({context.shape.tokens(), -1, sizes_.head_dim}); };
-  const at::Tensor query = nn::apply_rope(heads(q_), rope_, seq, first), key = nn::apply_rope(heads(k_), rope_, seq, first);
+  const at::Tensor query = nn::apply_rope(heads(q_), rope_, positions), key = nn::apply_rope(heads(k_), rope_, positions);
   return o_.forward(nn::attend(query, key, heads(v_), context, layer_, sizes_.attention[static_cast<std::size_t>(layer_)]));
 }
 

@@ -26,7 +26,7 @@ class Attention {
     const auto heads = [&](const nn::Linear& linear) { return linear.forward(normed).view({context.shape.tokens(), -1, config_.head_size()}); };
     const auto rotated = [&](const nn::Linear& linear, const nn::Parameter* norm) {
       const at::Tensor x = heads(linear);
-      return nn::apply_rope(norm ? nn::rms_norm(x, *norm, config_.rms_norm_eps, x.scalar_type()) : x, rope_, context.shape.seq, context.first_position());
+      return nn::apply_rope(norm ? nn::rms_norm(x, *norm, config_.rms_norm_eps, x.scalar_type()) : x, rope_, context.positions());
     };
     return o_.forward(nn::attend(rotated(q_, q_norm_), rotated(k_, k_norm_), heads(v_), context, layer_)).to(at::kFloat);
   }

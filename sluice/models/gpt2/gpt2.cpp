@@ -70,8 +70,8 @@ class Gpt2 final : public Model {
   }
 
   at::Tensor embed(const at::Tensor& ids, const nn::ForwardContext& context) const override {
-    const std::int64_t first = context.first_position();
-    const at::Tensor position = at::arange(first, first + context.shape.seq, at::kLong).repeat({context.shape.rows});
+    const nn::Positions at = context.positions();
+    const at::Tensor position = at.of_token.defined() ? at.of_token : at::arange(at.first, at.first + at.seq, at::kLong).repeat({context.shape.rows});
     return nn::embedding(ids, embedding_) + nn::embedding(position, positions_);
   }
 

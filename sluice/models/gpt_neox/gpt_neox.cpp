@@ -42,7 +42,7 @@ class GptNeoxBlock final : public Block {
   at::Tensor attention(const at::Tensor& hidden, const nn::ForwardContext& context) const {
     const at::Tensor normed = context.seams.tensor.enter(input_norm_.forward(hidden, precision()));
     const at::Tensor qkv = qkv_.forward(normed).view({context.shape.tokens(), -1, 3, config_.head_size()});
-    const auto rotated = [&](const at::Tensor& x) { return nn::apply_rope(x, rope_, context.shape.seq, context.first_position()); };
+    const auto rotated = [&](const at::Tensor& x) { return nn::apply_rope(x, rope_, context.positions()); };
     const at::Tensor out = nn::attend(rotated(qkv.select(2, 0)), rotated(qkv.select(2, 1)), qkv.select(2, 2), context, layer_);
     return context.seams.tensor.leave(o_.forward(out).to(at::kFloat));
   }

@@ -39,9 +39,9 @@ class GptOssBlock final : public Block {
   // [tokens, hidden] float32 -> the same
   at::Tensor attention(const at::Tensor& hidden, const nn::ForwardContext& context) const {
     const at::Tensor normed = context.seams.tensor.enter(nn::rms_norm(hidden, input_norm_, config_.rms_norm_eps, precision()));
-    const std::int64_t seq = context.shape.seq, first = context.first_position();
+    const nn::Positions positions = context.positions();
     const auto heads = [&](const nn::Linear& linear) { return linear.forward(normed).view({context.shape.tokens(), -1, config_.head_size()}); };
-    const at::Tensor query = nn::apply_rope(heads(q_), rope_, seq, first), key = nn::apply_rope(heads(k_), rope_, seq, first);
+    const at::Tensor query = nn::apply_rope(heads(q_), rope_, positions), key = nn::apply_rope(heads(k_), rope_, positions);
     const nn::AttentionOptions options{.window = config_.window(layer_), .sinks = &sinks_};
     return context.seams.tensor.leave(o_.forward(nn::attend(query, key, heads(v_), context, layer_, options)).to(at::kFloat));
   }

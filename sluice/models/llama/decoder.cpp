@@ -35,7 +35,7 @@ class LlamaBlock final : public Block {
     const auto heads = [&](const nn::Linear& linear) { return linear.forward(normed).view({context.shape.tokens(), -1, sizes_.head_dim}); };
     const auto rotated = [&](const at::Tensor& x, const nn::Parameter* norm) {
       const at::Tensor normed_heads = norm ? nn::rms_norm(x, *norm, sizes_.rms_norm_eps, precision()) : x;
-      return nn::apply_rope(normed_heads, rope_, context.shape.seq, context.first_position());
+      return nn::apply_rope(normed_heads, rope_, context.positions());
     };
     const at::Tensor query = rotated(heads(q_), q_norm_), key = rotated(heads(k_), k_norm_);
     return context.seams.tensor.leave(o_.forward(nn::attend(query, key, heads(v_), context, layer_, options_)).to(at::kFloat));

@@ -40,12 +40,12 @@ class OlmoeBlock final : public Block {
   // [tokens, hidden] float32 -> the same
   at::Tensor attention(const at::Tensor& hidden, const nn::ForwardContext& context) const {
     const at::Tensor normed = context.seams.tensor.enter(nn::rms_norm(hidden, input_norm_, config_.rms_norm_eps, precision()));
-    const std::int64_t seq = context.shape.seq, first = context.first_position();
+    const nn::Positions positions = context.positions();
     const auto clipped = [&](const at::Tensor& x) { return config_.clip_qkv ? x.clamp(-*config_.clip_qkv, *config_.clip_qkv) : x; };
     const auto heads = [&](const at::Tensor& x) { return clipped(x).view({context.shape.tokens(), -1, config_.head_size()}); };
     const at::Tensor q = nn::rms_norm(q_.forward(normed), q_norm_, config_.rms_norm_eps, precision());
     const at::Tensor k = nn::rms_norm(k_.forward(normed), k_norm_, config_.rms_norm_eps, precision());
-    const at::Tensor query = nn::apply_rope(heads(q), rope_, seq, first), key = nn::apply_rope(heads(k), rope_, seq, first);
+    const at::Tensor query = nn::apply_rope(heads(q), rope_, positions), key = nn::apply_rope(heads(k), rope_, positions);
     return context.seams.tensor.leave(o_.forward(nn::attend(query, key, heads(v_.forward(normed)), context, layer_)).to(at::kFloat));
   }
 

@@ -107,5 +107,19 @@ TEST(Recipe, AnExactAliasWinsOverItsSections) {
   EXPECT_EQ(settings[1].key, "train.seed");
 }
 
+TEST(Recipe, ASectionsAliasMayGiveAnExactOne) {
+  std::vector<Setting> settings{parse_override("training.learning_rate=1")};
+  resolve_aliases(settings, {{"training.*", "train.*"}, {"train.learning_rate", "optimizer.lr"}});
+  EXPECT_EQ(settings[0].key, "optimizer.lr");
+}
+
+TEST(Recipe, AnAliasRenamesTheValuesThatItNamesInAnyCaseOfLetters) {
+  std::vector<Setting> settings{parse_override("checkpointing=True"), parse_override("checkpointing=false"), parse_override("checkpointing=selective")};
+  resolve_aliases(settings, {{"checkpointing", "memory.recompute", {{"true", "full"}, {"false", "none"}}}});
+  EXPECT_EQ(settings[0].value.items[0], "full");
+  EXPECT_EQ(settings[1].value.items[0], "none");
+  EXPECT_EQ(settings[2].value.items[0], "selective");
+}
+
 }  // namespace
 }  // namespace sluice::config

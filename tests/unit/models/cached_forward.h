@@ -27,7 +27,7 @@ class RandomModel {
   // ids [rows, seq] -> logits [rows, seq, vocab]; key_mask bool [rows, seq], undefined = all real
   at::Tensor logits(const at::Tensor& ids, const at::Tensor& key_mask = {}) const {
     const at::NoGradGuard no_grad;
-    return forward(ids, {{ids.size(0), ids.size(1), key_mask, {}}, nn::local_seams(), nn::Mode::kInference});
+    return forward(ids, {{ids.size(0), ids.size(1), key_mask, {}, {}}, nn::local_seams(), nn::Mode::kInference});
   }
 
   // The same, `prompt` tokens at once and then one by one.
@@ -36,7 +36,7 @@ class RandomModel {
     nn::KvCache cache = model_->make_cache(ids.size(0), ids.size(1));
     std::vector<at::Tensor> parts;
     for (std::int64_t begin = 0, count = prompt; begin < ids.size(1); begin += count, count = 1) {
-      nn::ForwardContext context{{ids.size(0), count, {}, {}}, nn::local_seams(), nn::Mode::kInference};
+      nn::ForwardContext context{{ids.size(0), count, {}, {}, {}}, nn::local_seams(), nn::Mode::kInference};
       context.cache = &cache;
       parts.push_back(forward(ids.narrow(1, begin, count), context));
       cache.length += count;

@@ -238,7 +238,7 @@ TEST(Gemma, TheEmbeddingsScaleIsRoundedToItsPrecision) {
   for (const auto& [dtype, scale] : {std::pair{at::kFloat, 55.42562584f}, {at::kBFloat16, 55.5f}}) {
     nn::ParameterStore store(parameter_specs(config.tensor_table()));
     for (nn::Parameter& parameter : store.all()) parameter.value = at::ones(parameter.spec.shape, at::dtype(dtype));
-    const nn::ForwardContext context{{1, 1, {}, {}}, nn::local_seams()};
+    const nn::ForwardContext context{{1, 1, {}, {}, {}}, nn::local_seams()};
     EXPECT_EQ(config.build(store)->embed(at::zeros({1}, at::kLong), context)[0][0].item<float>(), scale);
   }
 }

@@ -179,7 +179,7 @@ struct Built {
     model = config->build(*store);
   }
   at::Tensor hidden(const at::Tensor& ids, nn::KvCache* cache) const {
-    const nn::ForwardContext context{{ids.size(0), ids.size(1), {}, {}}, nn::local_seams(), nn::Mode::kInference, 0, cache};
+    const nn::ForwardContext context{{ids.size(0), ids.size(1), {}, {}, {}}, nn::local_seams(), nn::Mode::kInference, 0, cache};
     at::Tensor hidden = model->embed(ids.reshape(-1), context);
     for (const auto& block : model->blocks()) hidden = block->forward(hidden, context).hidden;
     if (cache) cache->length += ids.size(1);

@@ -172,7 +172,7 @@ TEST(Norm, EqualsTheFormulaAndTheKernelEqualsAten) {
 TEST(Rope, RotatesPairsByPositionTimesFrequency) {
   const RopeTable table = make_rope_table(16, 4, 100.0);  // frequencies 1 and 0.1
   const at::Tensor x = at::tensor({1.0f, 2.0f, 3.0f, 4.0f}).view({1, 1, 4});
-  const at::Tensor y = apply_rope(x, table, 1, 5).view({-1});
+  const at::Tensor y = apply_rope(x, table, {1, 5, {}}).view({-1});
   EXPECT_NEAR(y[0].item<float>(), std::cos(5.0) - 3 * std::sin(5.0), 1e-5);
   EXPECT_NEAR(y[2].item<float>(), 3 * std::cos(5.0) + std::sin(5.0), 1e-5);
   EXPECT_NEAR(y[1].item<float>(), 2 * std::cos(0.5) - 4 * std::sin(0.5), 1e-5);
@@ -180,7 +180,7 @@ TEST(Rope, RotatesPairsByPositionTimesFrequency) {
 
 TEST(Attention, TheKernelStaysNearAten) {
   at::manual_seed(4);
-  const SequenceShape shape{2, 19, {}, {}};
+  const SequenceShape shape{2, 19, {}, {}, {}};
   const at::Tensor q = at::randn({38, 4, 32}), k = at::randn({38, 2, 32}), v = at::randn({38, 2, 32}), seed = at::randn({38, 128});
   const auto gradients = [&](at::ScalarType type) {
     const at::Tensor a = q.clone().requires_grad_(true), b = k.clone().requires_grad_(true), c = v.clone().requires_grad_(true);
@@ -194,7 +194,7 @@ TEST(Attention, TheKernelStaysNearAten) {
 
 TEST(Attention, AMaskedKeyChangesNothingThatItMayNotSee) {
   at::manual_seed(6);
-  SequenceShape shape{1, 6, {}, {}};
+  SequenceShape shape{1, 6, {}, {}, {}};
   shape.key_mask = (at::arange(6) >= 2).view({1, 6});  // padding at the left
   const at::Tensor q = at::randn({6, 2, 16}), k = at::randn({6, 2, 16}), v = at::randn({6, 2, 16});
   const at::Tensor padded = causal_attention(q, k, v, shape);

@@ -24,10 +24,10 @@ models::MixtralConfig tiny() {
   return config;
 }
 
-at::Tensor gradients(nn::Precision precision, Recompute recompute) {
+at::Tensor gradients(nn::Precision precision, Recompute recompute, const std::string& frozen = "") {
   const models::MixtralConfig config = tiny();
   nn::ParameterStore store(models::parameter_specs(config.tensor_table()));
-  store.allocate_for_training(precision, [](const std::string&) { return false; });
+  store.allocate_for_training(precision, [&](const std::string& name) { return name == frozen; });
   store.initialise(5, 0.2);
   const auto model = config.build(store);
   at::manual_seed(1);
@@ -48,6 +48,12 @@ TEST(Recompute, GivesTheSameGradientsToTheLastBit) {
     EXPECT_GT(kept.norm().item<double>(), 0);
     EXPECT_TRUE(at::equal(kept, again));
   }
+}
+
+TEST(Recompute, TrainsTheBlocksAboveAFrozenEmbedding) {
+  const at::Tensor kept = gradients(nn::Precision::kFloat32, Recompute::kNone, "embedding.weight");
+  EXPECT_GT(kept.norm().item<double>(), 0);
+  EXPECT_TRUE(at::equal(kept, gradients(nn::Precision::kFloat32, Recompute::kFull, "embedding.weight")));
 }
 
 }  // namespace

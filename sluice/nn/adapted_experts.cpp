@@ -1,0 +1,38 @@
+#include "sluice/nn/adapted_experts.h"
+
+#include <ATen/ATen.h>
+
+#include "sluice/base/error.h"
+#include "sluice/nn/gate_and_up.h"
+#include "sluice/nn/lora.h"
+
+namespace sluice::nn {
+namespace {
+
+// x w^T (+ bias) of one expert with its adapters, in x's precision.   x [rows, in]
+at::Tensor product(const at::Tensor& x, const Parameter& weight, const Parameter* bias, std::int64_t expert) {
+  at::Tensor y = at::linear(x, weight.value[expert]);
+  if (bias) y = (y.to(at::kFloat) + bias->value[expert]).to(x.scalar_type());
+  const at::Tensor change = low_rank_product(x, weight, expert);
+  return change.defined() ? (y.to(at::kFloat) + change).to(x.scalar_type()) : y;
+}
+
+}  // namespace
+
+at::Tensor adapted_experts(const at::Tensor& hidden, const at::Tensor& routing_weights, const ExpertOrder& order, const ExpertWeights& weights,
+                           ExpertActivation activation) {
+  SLUICE_CHECK(!weights.gate_up.trainable() && !weights.down.trainable(), "experts with adapters are frozen");
+  const at::Tensor rows = hidden.index_select(0, order.token), row_weight = routing_weights.reshape({-1}).index_select(0, order.slot);
+  std::vector<at::Tensor> outputs;
+  for (std::size_t e = 0; e + 1 < order.offsets.size(); ++e) {
+    const std::int64_t begin = order.offsets[e], count = order.offsets[e + 1] - begin, expert = static_cast<std::int64_t>(e);
+    if (count == 0) continue;
+    const at::Tensor both = product(rows.narrow(0, begin, count), weights.gate_up, weights.gate_up_bias, expert);
+    const at::Tensor inner = GateAndUp(both, activation).inner().to(hidden.scalar_type());
+    outputs.push_back(product(inner, weights.down, weights.down_bias, expert).to(at::kFloat));
+  }
+  const at::Tensor out = at::zeros(hidden.sizes(), hidden.options().dtype(at::kFloat).requires_grad(false));
+  return outputs.empty() ? out : out.index_add(0, order.token, at::cat(outputs, 0) * row_weight.unsqueeze(1));
+}
+
+}  // namespace sluice::nn
