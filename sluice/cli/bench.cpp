@@ -11,7 +11,7 @@ namespace sluice::cli {
 int run_bench(const Arguments& arguments, Log&) {
   if (std::ranges::find(arguments, "--help") != arguments.end()) {
     const std::string model = "[--json] [--dtype bfloat16|float32] [--hidden N --ffn N --layers N --experts N --topk N --vocab N --threads N]";
-    std::cout << "usage: sluice bench train " << model << " [--seq N --batch N --steps N --recompute]\n"
+    std::cout << "usage: sluice bench train " << model << " [--seq N --batch N --steps N --recompute --lora RANK]\n"
               << "       sluice bench generate " << model << " [--prompt N --new N]\n";
     return 0;
   }

@@ -17,7 +17,7 @@ namespace {
 std::vector<std::pair<std::string, std::int64_t*>> sizes_of(Benchmark& b, BenchmarkKind kind) {
   std::vector<std::pair<std::string, std::int64_t*>> out{{"--hidden", &b.hidden}, {"--ffn", &b.ffn},     {"--layers", &b.layers}, {"--experts", &b.experts},
                                                          {"--topk", &b.topk},     {"--vocab", &b.vocab}, {"--threads", &b.threads}};
-  if (kind == BenchmarkKind::kTrain) out.insert(out.end(), {{"--seq", &b.seq}, {"--batch", &b.batch}, {"--steps", &b.steps}});
+  if (kind == BenchmarkKind::kTrain) out.insert(out.end(), {{"--seq", &b.seq}, {"--batch", &b.batch}, {"--steps", &b.steps}, {"--lora", &b.lora}});
   else out.insert(out.end(), {{"--prompt", &b.prompt}, {"--new", &b.new_tokens}});
   return out;
 }

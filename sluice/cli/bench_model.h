@@ -14,6 +14,7 @@ namespace sluice::cli {
 struct Benchmark {
   std::int64_t hidden = 512, ffn = 1792, layers = 8, experts = 8, topk = 2, vocab = 32000, seq = 512, batch = 4, steps = 4;
   std::int64_t prompt = 512, new_tokens = 128;  // of bench generate
+  std::int64_t lora = 0;                        // rank of adapters on attention, which alone are trained; 0 = the whole model
   std::int64_t threads = 0;                     // 0 = as many as there are processors
   nn::Precision precision = nn::Precision::kBfloat16;
   parallel::Recompute recompute = parallel::Recompute::kNone;

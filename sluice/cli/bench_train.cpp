@@ -2,6 +2,7 @@
 
 #include "sluice/base/rng.h"
 #include "sluice/cli/bench_model.h"
+#include "sluice/models/lora.h"
 #include "sluice/train/step.h"
 
 namespace sluice::cli {
@@ -19,14 +20,28 @@ data::Batch random_batch(const Benchmark& b) {
   return data::make_batch(samples, 0);
 }
 
+// As the peers' --lora: adapters on attention, alpha twice the rank.
+std::vector<models::LoraTarget> adapters_of(const Benchmark& b, const models::MixtralConfig& config) {
+  if (b.lora == 0) return {};
+  models::LoraConfig lora;
+  lora.rank = b.lora;
+  lora.alpha = 2 * static_cast<double>(b.lora);
+  Violations none;
+  return models::lora_targets(config.tensor_table(), lora, none);
+}
+
 }  // namespace
 
 int bench_train(const Arguments& arguments) {
   const Benchmark b = parse_benchmark(arguments, BenchmarkKind::kTrain);
   const models::MixtralConfig config = model_of(b);
-  nn::ParameterStore store(models::parameter_specs(config.tensor_table()));
-  store.allocate_for_training(b.precision, [](const std::string&) { return false; });
+  const std::vector<models::LoraTarget> adapters = adapters_of(b, config);
+  auto specs = models::parameter_specs(config.tensor_table());
+  std::ranges::copy(models::parameter_specs(adapters), std::back_inserter(specs));
+  nn::ParameterStore store(specs);
+  store.allocate_for_training(b.precision, [&](const std::string& name) { return !adapters.empty() && name.find(".lora_") == std::string::npos; });
   store.initialise(0, config.initializer_range);
+  models::attach(store, adapters, nullptr);
   const auto model = config.build(store);
   optim::OptimizerConfig settings;
   settings.lr = 1e-4;
@@ -50,7 +65,7 @@ int bench_train(const Arguments& arguments) {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   const double tokens = static_cast<double>(b.batch * b.seq), flops = 3 * config.cost(b.seq).forward_flops_per_token * tokens;
-  const OrderedJson row{{"what", "train"},
+  const OrderedJson row{{"what", b.lora > 0 ? "train-lora" + std::to_string(b.lora) : "train"},
                         {"variant", "sluice " + std::string(b.precision == nn::Precision::kFloat32 ? "float32" : "bfloat16")},
                         {"params", store.num_elements()},
                         {"trainable", store.num_trainable()},

@@ -80,7 +80,7 @@ class Run {
     const auto info = monitor::read_run_info(output_);
     if (!info) return false;
     const bool ended = info->state == monitor::RunState::kFinished && fs::exists(output_ / "summary.json") && fs::exists(output_ / "report.html");
-    return !ended || (recipe_.checkpoint.export_hf && !export_is_final(output_, info->exported, progress_.step));
+    return !ended || (recipe_.checkpoint.export_hf && !export_is_final(recipe_.export_folder(), info->exported, progress_.step));
   }
 
   void train() {
@@ -127,7 +127,7 @@ class Run {
     log_.open_file(output_ / "log.txt");
   }
 
-  // What run.json says of RUN/hf. A file that cannot be read is written again.
+  // What run.json says of the export. A file that cannot be read is written again.
   std::optional<monitor::Exported> former_export() const {
     try {
       const auto info = monitor::read_run_info(output_);
@@ -148,7 +148,7 @@ class Run {
     info.version = kVersion;
     info.exported = former_export();
     if (!already_done()) {
-      const std::string note = export_note(output_, info.exported, recipe_.checkpoint.export_hf ? ExportWanted::kYes : ExportWanted::kNo);
+      const std::string note = export_note(recipe_.export_folder(), info.exported, recipe_.checkpoint.export_hf ? ExportWanted::kYes : ExportWanted::kNo);
       if (!note.empty()) log_.note(note);
       export_will_be_outdated_ = info.exported.has_value();
     }
@@ -265,7 +265,8 @@ class Run {
     if (recipe_.checkpoint.keep > 0) checkpoint::prune(output_, static_cast<int>(recipe_.checkpoint.keep), best ? std::set<std::int64_t>{*best} : std::set<std::int64_t>{});
   }
 
-  Kept kept() const { return {*session_->store, *session_->optimizer, session_->table, session_->adapters, session_->adapter_note()}; }
+  Kept kept() const { return {*session_->store, *session_->optimizer, session_->table, session_->adapters,
+                               session_->adapters.empty() ? checkpoint::AdapterNote{} : session_->adapter_note()}; }
 
   void write_checkpoint() {
     watch_->require();
@@ -321,11 +322,12 @@ class Run {
     write_sample_answers(*session_, output_);
     if (recipe_.checkpoint.export_hf) {
       if (recipe_.lora.use_lora) models::merge(*session_->store, session_->adapters);  // the last thing that is done with these weights
-      checkpoint::export_hf(output_ / "hf", *session_->resolved.model_config, session_->table, *session_->store, session_->export_dtype, std::nullopt);
-      session_->write_companions(output_ / "hf");
+      const fs::path to = recipe_.export_folder();
+      checkpoint::export_hf(to, *session_->resolved.model_config, session_->table, *session_->store, session_->export_dtype, std::nullopt);
+      session_->write_companions(to);
       change_info([&](monitor::RunInfo& info) { info.exported = {progress_.step, false}; });
-      if (const std::string note = models::export_note(*session_->resolved.model_config); !note.empty()) log_.note((output_ / "hf").string() + ": " + note);
-    } else if (const std::string warning = export_warning(output_, former_export(), progress_.step); !warning.empty()) {
+      if (const std::string note = models::export_note(*session_->resolved.model_config); !note.empty()) log_.note(to.string() + ": " + note);
+    } else if (const std::string warning = export_warning(recipe_.export_folder(), former_export(), progress_.step); !warning.empty()) {
       log_.warning(warning);
     }
     end(monitor::RunState::kFinished, "");

@@ -1,12 +1,13 @@
 """Tokens and loss masks of real conversations, by `sluice data preview`, against transformers: where a template marks generation its own
 assistant mask, elsewhere what each assistant's turn adds to the rendering of the turns before it."""
-import gzip
 import json
 
 import pytest
 from program import shared, sluice
 
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("transformers")
+
+from chat_oracle import hf, mask_by_prefixes  # noqa: E402
 
 ROWS = {"sharegpt": "sharegpt/dummy_conversation.json", "messages": "messages/dummy_conversation.messages.jsonl", "alpaca": "alpaca/identity.json",
         "prompt_response": "prompt_completion/wwdc25.train.jsonl"}
@@ -14,21 +15,6 @@ MARKED = """{% for m in messages %}<|im_start|>{{ m.role }}
 {% if m.role == 'assistant' %}{% generation %}{{ m.content }}{{ eos_token }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}
 {% endfor %}"""
 COUNT = 60
-
-
-def hf(tokenizer_name, tmp_path):
-    """(folder, transformers' tokenizer) of the recorded tokenizer."""
-    folder = tmp_path / tokenizer_name
-    folder.mkdir()
-    for path in shared(f"data/tokenizers/{tokenizer_name}").iterdir():
-        if path.name == "tokenizer.json.gz":
-            (folder / "tokenizer.json").write_bytes(gzip.decompress(path.read_bytes()))
-        elif path.suffix == ".json":
-            (folder / path.name).write_bytes(path.read_bytes())
-    config = json.loads((folder / "tokenizer_config.json").read_text())
-    text = lambda token: token["content"] if isinstance(token, dict) else token
-    tokens = {role: text(config[role]) for role in ("bos_token", "eos_token") if config.get(role)}
-    return folder, transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), chat_template=config.get("chat_template"), **tokens)
 
 
 def preview(folder, format, *settings, status=0):
@@ -50,19 +36,6 @@ def messages_of(format):
     if format == "prompt_response":
         return [[{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["completion"]}] for row in rows]
     return [[{"role": "user", "content": row["instruction"] + ("\n" + row["input"] if row.get("input") else "")}, {"role": "assistant", "content": row["output"]}] for row in rows]
-
-
-def mask_by_prefixes(tokenizer, messages):
-    """ids and mask: a turn is what its messages' rendering has beyond that of the messages before it with a generation prompt."""
-    render = lambda part, prompt: tokenizer.apply_chat_template(part, tokenize=False, add_generation_prompt=prompt)
-    whole, spans = render(messages, False), []
-    for i, message in enumerate(messages):
-        if message["role"] == "assistant":
-            before, through = render(messages[:i], True), render(messages[: i + 1], False)
-            assert whole.startswith(before) and whole.startswith(through)
-            spans.append((len(before), len(through)))
-    encoded = tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
-    return encoded["input_ids"], [int(any(begin < end_ and end > begin_ for begin_, end_ in spans)) for begin, end in encoded["offset_mapping"]]
 
 
 def check(samples, expected):

@@ -132,6 +132,37 @@ def test_a_random_sentencepiece_model_gives_sentencepieces_ids_and_text(seed, tm
     compare(path, golden_texts() + random_texts(rng, 300), theirs.encode, theirs.decode, lambda t: [theirs.bos_id()] + theirs.encode(t))
 
 
+def small_unigram(rng):
+    """Few letters and scores, so that many ways to cut a word have one sum; Metaspace, and normalizers that leave the first character where it is."""
+    letters = "abc\u2581\u00e9\u65e5"
+    words = ["".join(rng.choice(letters) for _ in range(rng.randint(2, 5))) for _ in range(rng.randint(0, 30))]
+    score = rng.choice([lambda t: -1.0, lambda t: -float(rng.randint(1, 3)), lambda t: -rng.random() * 10, lambda t: -float(len(t))])
+    vocab = [["<unk>", 0.0]] + [[t, score(t)] for t in dict.fromkeys([c for c in letters if rng.random() < 0.85] + words)]
+    fallback = rng.random() < 0.3
+    vocab += [["<0x%02X>" % b, -rng.choice([1.0, 9.0])] for b in range(256)] if fallback else []
+    flag = lambda p: rng.random() < p  # noqa: E731
+    added = [{"id": len(vocab) + i, "content": t, "single_word": flag(0.2), "lstrip": flag(0.4), "rstrip": flag(0.4), "normalized": flag(0.4), "special": flag(0.6)}
+             for i, t in enumerate(["<s>", "</s>", "<m>"])]
+    metaspace = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": rng.choice(["first", "first", "always", "never"]), "split": flag(0.6)}
+    others = [{"type": "WhitespaceSplit"}, {"type": "Punctuation", "behavior": "Isolated"}, {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithNext", "invert": False}]
+    pre = metaspace if flag(0.5) else {"type": "Sequence", "pretokenizers": [rng.choice(others), metaspace]}
+    normalizers = [None, {"type": "Strip", "strip_left": False, "strip_right": True}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}, {"type": "Lowercase"}]
+    model = {"type": "Unigram", "unk_id": 0, "vocab": vocab, "byte_fallback": fallback}
+    return {"version": "1.0", "added_tokens": added, "normalizer": rng.choice(normalizers), "pre_tokenizer": pre, "post_processor": None, "decoder": metaspace, "model": model}
+
+
+def test_unigrams_with_ties_long_runs_and_words_after_special_tokens_give_hfs_ids(tmp_path):
+    rng, parts = random.Random(3), ["a", "b", "c", "ab", "abc", " ", "  ", "\u00e9", "\u65e5", "x", "\u2581", "<s>", "</s>", "<m>", "1", "\t", ".", "A", "e\u0301", "\n"]
+    runs = ["a" * 5000, "ab" * 3000, "x" * 4000, "\u65e5" * 2000, " " * 2000, "\u2581" * 2000, "<s>" * 500, "a " * 1500]
+    for _ in range(60):
+        spec = small_unigram(rng)
+        texts = ["".join(rng.choice(parts) for _ in range(rng.randint(0, 14))) for _ in range(60)] + runs
+        hf = tokenizers.Tokenizer.from_str(json.dumps(spec))
+        (tmp_path / "tokenizer.json").write_text(json.dumps(spec))
+        ours = tokenize(tmp_path / "tokenizer.json", [{"text": t} for t in texts])
+        complain([(spec, t[:60], row["ids"][:40], hf.encode(t).ids[:40]) for t, row in zip(texts, ours, strict=True) if row["ids"] != hf.encode(t).ids])
+
+
 def small_tekken():
     """Bytes, then the words of the corpus cut at every length, so that merges have something to do."""
     import base64
@@ -177,6 +208,7 @@ def test_the_number_of_threads_does_not_change_the_output(parts, tmp_path):
     path.write_text(json.dumps(spec))
     rows = [{"text": t} for t in random_texts(random.Random(1), 3000)]
     one = tokenize(path, rows, "--threads", "1")
+    assert tokenize(path, rows, "--threads", "2") == one
     assert tokenize(path, rows, "--threads", "4") == one
     assert tokenize(path, rows) == one
     assert "--threads 0" in tokenize(path, [], "--threads", "0", status=2)
