@@ -15,7 +15,7 @@ void require_outside(const fs::path& model, const fs::path& output) {
   if (!fs::is_regular_file(output, missing)) return;
   const fs::path folder = checkpoint::follow_pointer(model);
   std::vector<fs::path> files{model};
-  for (const auto& entry : fs::recursive_directory_iterator(folder, missing)) files.push_back(entry.path());
+  for (const auto& entry : fs::recursive_directory_iterator(folder, fs::directory_options::skip_permission_denied, missing)) files.push_back(entry.path());
   for (const fs::path& file : files) {
     if (!fs::is_regular_file(file, missing) || !fs::equivalent(file, output, missing)) continue;
     throw Error("--output " + output.string() + " is a file of the model, " + file.string() + ", which the logits would replace", "name a file outside " + folder.string());
@@ -36,6 +36,7 @@ int run_logits(const Arguments& arguments, Log& log) {
   const auto dtype = model.scalar_type();
   const fs::path folder = model.folder();
   require_outside(folder, output);
+  for (const fs::path& adapter : model.adapter_folders()) require_outside(adapter, output);
   require_other_file(tokens, output);
   const generate::TokenRows rows = generate::read_token_rows(tokens);
   const fs::path file = require_replaceable(output);  // now: a large model takes minutes to load

@@ -10,8 +10,9 @@ import time
 import pytest
 from program import TINY_RUN, files_under, latest_checkpoint, metrics, start, train
 
+STEADY = {"optimizer.schedule": "constant", "optimizer.warmup_iters": 0}  # steps do not depend on how many there are
 # Events grow faster than metrics.jsonl: an expert's share is longer in them, by its tag.
-MANY_EXPERTS = {"model.num_local_experts": 48, "model.intermediate_size": 4, "train.micro_batch_size": 1, "optimizer.schedule": "constant"}
+MANY_EXPERTS = {"model.num_local_experts": 48, "model.intermediate_size": 4, "train.micro_batch_size": 1}
 
 
 def begin(run, *arguments, lines=3, **options):
@@ -75,7 +76,7 @@ def test_metrics_that_cannot_be_written_end_the_run_with_its_state_saved_and_no_
     run = tmp_path / "run"
     run.mkdir()
     (run / "metrics.jsonl").symlink_to(small_disk / "metrics.jsonl")
-    process = begin(run, {"train.train_iters": 100_000, "optimizer.schedule": "constant"}, lines=5)
+    process = begin(run, STEADY, {"train.train_iters": 100_000}, lines=5)
     with open(small_disk / "balloon", "wb", buffering=0) as balloon:
         try:
             while True:
@@ -88,7 +89,7 @@ def test_metrics_that_cannot_be_written_end_the_run_with_its_state_saved_and_no_
     assert len(metrics_so_far(run)) == done - 1, "the step whose line failed is saved"
     assert json.loads((run / "run.json").read_text())["state"] == "failed"
     (small_disk / "balloon").unlink()
-    settings = {"train.train_iters": done + 3, "optimizer.schedule": "constant"}
+    settings = {**STEADY, "train.train_iters": done + 3}
     train(run, settings, "--resume", "latest")
     assert [row["step"] for row in metrics(run)] == list(range(1, done + 4))
     train(run, settings, "--resume", run / "checkpoints" / f"step-{done:08}")

@@ -377,7 +377,7 @@ def best_of(run):
 
 def test_the_best_of_a_run_that_began_with_anothers_step_is_its_own(tmp_path):
     train(tmp_path / "first", VALIDATED)
-    ruined = {**VALIDATED, "train.train_iters": 10, "optimizer.lr": 0.3}  # no later validation is as good as the first run's
+    ruined = {**VALIDATED, "train.train_iters": 10, "optimizer.lr": 3}  # no later validation is as good as the first run's
     done = train(tmp_path / "second", ruined, "--resume", tmp_path / "first")
     assert [row["step"] for row in metrics(tmp_path / "second")] == [7, 8, 9, 10]
     first, second = best_of(tmp_path / "first"), best_of(tmp_path / "second")
@@ -389,8 +389,8 @@ def test_a_best_that_was_removed_is_found_anew(tmp_path):
     run = tmp_path / "run"
     train(run, VALIDATED)
     assert best_of(run)[0] == 6, "the loss falls"
-    train(run, {**VALIDATED, "train.train_iters": 8, "optimizer.lr": 0.3}, "--resume", "latest")
+    train(run, {**VALIDATED, "train.train_iters": 8, "optimizer.lr": 3}, "--resume", "latest")
     assert best_of(run)[0] == 6
     shutil.rmtree(run / "checkpoints" / "step-00000006")
-    done = train(run, {**VALIDATED, "train.train_iters": 10, "optimizer.lr": 0.3}, "--resume", "latest")
+    done = train(run, {**VALIDATED, "train.train_iters": 10, "optimizer.lr": 3}, "--resume", "latest")
     assert best_of(run)[0] == 10 and "found anew" in done.stderr

@@ -33,6 +33,11 @@ TEST(Rng, ARestoredPositionGoesOnWithTheSameNumbers) {
   EXPECT_EQ(rng.next(), again.next());
 }
 
+TEST(Json, AKeyThatIsGivenTwiceHasItsLastValueAsInPython) {
+  EXPECT_EQ(parse_json(R"({"a": 1, "b": 2, "a": 3})", "here")["a"], 3);
+  EXPECT_EQ(dump_json(parse_ordered_json(R"({"a": 1, "b": 2, "a": 3})", "here")), R"({"a":3,"b":2})");
+}
+
 TEST(LineReader, KnowsItsPlaceAndCanGoBackToIt) {
   const fs::path path = fs::temp_directory_path() / "sluice_lines_test.txt";
   write_file_atomic(path, "one\r\ntwo\n\nfour");

@@ -1,11 +1,14 @@
 #include "sluice/monitor/event_file.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include <bit>
 #include <cstring>
 
 #include "sluice/base/crc32c.h"
+#include "sluice/base/error.h"
 #include "tests/unit/monitor/made_up_run.h"
 
 namespace sluice::monitor {
@@ -97,6 +100,24 @@ TEST(EventFile, HoldsVersionSessionStartAndScalars) {
   EXPECT_EQ(loss[0].bytes, "train/loss");
   EXPECT_EQ(std::bit_cast<float>(static_cast<std::uint32_t>(loss[1].value)), 2.5f);
   EXPECT_EQ(fields(values[1].bytes)[0].bytes, "moe/layer_00/expert_07");
+}
+
+TEST(EventFile, IsAsItWasAfterAWriteThatFailed) {
+  const TemporaryFolder run;
+  EventFile file(run.path(), 1);
+  file.write(1, {{"train/loss", 2.5}});
+  const std::string before = read_file(file.path());
+  rlimit former{};
+  getrlimit(RLIMIT_FSIZE, &former);
+  const rlimit small{before.size() + 20, former.rlim_max};  // a record takes more: its beginning is written, its end is not
+  const auto on_limit = signal(SIGXFSZ, SIG_IGN);
+  setrlimit(RLIMIT_FSIZE, &small);
+  EXPECT_THROW(file.write(2, {{"train/loss", 2.25}}), Error);
+  setrlimit(RLIMIT_FSIZE, &former);
+  signal(SIGXFSZ, on_limit);
+  EXPECT_EQ(read_file(file.path()), before);
+  file.write(3, {{"train/loss", 2}});
+  EXPECT_EQ(records(read_file(file.path())).size(), 4u);
 }
 
 TEST(EventFile, NeverWritesIntoAnEarlierFile) {

@@ -81,6 +81,11 @@ TEST(RunInfo, ComesBackFromItsFile) {
   EXPECT_EQ(back.started, info.started);
   EXPECT_EQ(back.categories, info.categories);
   EXPECT_EQ(back.num_experts, 8);
+  EXPECT_FALSE(back.exported.has_value());
+  info.exported = {500, true};
+  write_run_info(run.path(), info);
+  EXPECT_EQ(read_run_info(run.path())->exported->step, 500);
+  EXPECT_TRUE(read_run_info(run.path())->exported->outdated);
 }
 
 TEST(RunInfo, KnowsWhetherTheProcessIsStillThere) {
