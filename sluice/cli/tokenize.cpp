@@ -63,6 +63,8 @@ int run_tokenize(const Arguments& arguments, Log&) {
   }
   if (chat) forbid(threads, "with --chat", "leave it out");
   if (num_threads < 1) throw Error("--threads " + std::to_string(num_threads) + " is less than 1", "give the number of threads, or leave it out");
+  // Nothing has been read yet. Through C's streams, which give a byte at a time, reading would take a fifth of the time.
+  std::ios::sync_with_stdio(false);
   const auto chat_template = chat ? open_chat_template(find_model(path)) : nullptr;
   const auto tokenizer = text_only ? nullptr : text::open_tokenizer(find_model(path));
   if (chat) tokenize_chats(*chat_template, tokenizer.get(), std::cin, std::cout);

@@ -8,8 +8,9 @@ namespace sluice::text {
 
 // The settings that "Metaspace" has in both of its roles.
 struct MetaspaceSettings {
-  // To every piece; to the piece that begins the text; to none. HF does not take a piece for the first where a Strip normalizer has cut
-  // white space off before it; we do.
+  // To every piece; to the piece that begins the text; to none. HF asks whether a piece comes from the first character of the text as it
+  // was, so that none is the first after a normalizer that has removed that character (Strip), and two may be after one that has put
+  // something before it (Prepend). Here it is the piece that begins the normalized text.
   enum class Prepend { kAlways, kFirst, kNever };
   std::string replacement;
   Prepend prepend;
