@@ -43,7 +43,7 @@ at::Tensor in_our_layout(const at::Tensor& tensor, models::HfLayout layout) {
 
 Error quantised(const fs::path& path, const std::string& name, const std::string& type) {
   return Error(path.string() + ": " + name + " is stored as " + type + ", in which nothing is computed",
-               "convert it first: sluice convert --from " + path.string() + " --to FOLDER --format hf");
+               "convert it first: sluice convert --from " + path.string() + " --to FOLDER --format hf --dtype bf16");
 }
 
 void load_hf(const ModelFolder& model, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store) {
@@ -110,15 +110,17 @@ void load_native(const fs::path& path, const std::vector<models::TensorSpec>& ta
 // What a folder's weights are, from one look at their headers.
 struct Inventory {
   std::set<std::string> names;
-  DType dtype = DType::kF32;  // of the largest tensor
+  DType dtype = DType::kF32;  // of the largest tensor that is not quantised: which one is, loading says with its name
 };
+
+bool quantised_type(DType dtype) { return dtype == DType::kU8 || dtype == DType::kF8E4M3 || dtype == DType::kF8E8M0; }
 
 Inventory inventory(const fs::path& path, FolderKind kind) {
   Inventory out;
   std::uint64_t largest = 0;
   const auto consider = [&](const std::string& name, DType dtype, std::uint64_t elements) {
     out.names.insert(name);
-    if (elements <= largest) return;
+    if (elements <= largest || quantised_type(dtype)) return;
     largest = elements;
     out.dtype = dtype;
   };

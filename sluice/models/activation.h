@@ -7,13 +7,27 @@
 
 namespace sluice::models {
 
-// gelu_new, gelu_fast and gelu_pytorch_tanh are one function written in three ways.
-enum class HfActivation { kSilu, kGelu, kGeluNew, kGeluFast, kGeluTanh };
-constexpr std::array<std::string_view, 5> names(HfActivation) { return {"silu", "gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh"}; }
+// swish is silu, gelu_python gelu; gelu_new, gelu_fast, gelu_accurate, gelu_pytorch_tanh and gelu_python_tanh are one function written in
+// five ways. A config keeps the name that it came with.
+enum class HfActivation {
+  kSilu, kSwish, kGelu, kGeluPython, kGeluNew, kGeluFast, kGeluAccurate, kGeluPytorchTanh, kGeluPythonTanh, kQuickGelu, kRelu, kReluSquared
+};
+constexpr std::array<std::string_view, 12> names(HfActivation) {
+  return {"silu", "swish", "gelu", "gelu_python", "gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh", "quick_gelu", "relu", "relu2"};
+}
+inline constexpr const char* kActivationHelp = "Activation of the feed-forward layers: silu, gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, relu or relu2.";
 
 constexpr nn::Activation computed(HfActivation activation) {
-  if (activation == HfActivation::kSilu) return nn::Activation::kSilu;
-  return activation == HfActivation::kGelu ? nn::Activation::kGelu : nn::Activation::kGeluTanh;
+  switch (activation) {
+    case HfActivation::kSilu:
+    case HfActivation::kSwish: return nn::Activation::kSilu;
+    case HfActivation::kGelu:
+    case HfActivation::kGeluPython: return nn::Activation::kGelu;
+    case HfActivation::kQuickGelu: return nn::Activation::kQuickGelu;
+    case HfActivation::kRelu: return nn::Activation::kRelu;
+    case HfActivation::kReluSquared: return nn::Activation::kReluSquared;
+    default: return nn::Activation::kGeluTanh;
+  }
 }
 
 }  // namespace sluice::models

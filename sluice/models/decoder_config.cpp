@@ -1,5 +1,6 @@
 #include "sluice/models/decoder_config.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace sluice::models {
@@ -45,15 +46,33 @@ void check_experts(const char* experts_name, std::int64_t experts, std::int64_t 
                  "use at most " + std::to_string(experts));
 }
 
-void check_rope(double theta, const nn::RopeScaling& scaling, Violations& violations) {
+std::int64_t longest_text(std::int64_t max_position_embeddings, const nn::RopeScaling& scaling) {
+  if (scaling.rope_type != nn::RopeType::kDynamic) return max_position_embeddings;
+  return static_cast<std::int64_t>(static_cast<double>(max_position_embeddings) * std::max(scaling.factor.value_or(1), 1.0));
+}
+
+void check_rope(double theta, const nn::RopeScaling& scaling, std::int64_t rotary, Violations& violations) {
   if (!(theta > 1)) violations.add("model.rope_theta = " + config::format(theta) + " is not above 1", "use the base that the model was trained with, usually 10000 or more");
-  if (!(scaling.factor >= 1)) violations.add("model.rope_scaling.factor = " + config::format(scaling.factor) + " is below 1", "use 1 or more");
+  const bool fixed = scaling.rope_type == nn::RopeType::kLinear || scaling.rope_type == nn::RopeType::kLlama3 || scaling.rope_type == nn::RopeType::kDynamic;
+  if (fixed && !scaling.factor) violations.add("model.rope_scaling.factor is not set, and rope_type " + config::format(scaling.rope_type) + " needs it", "set it to 1 or more");
+  if (scaling.factor && !(*scaling.factor >= 1 && *scaling.factor <= 1e6)) {
+    violations.add("model.rope_scaling.factor = " + config::format(*scaling.factor) + " is not from 1 to 1000000", "use 1 or more");
+  }
   const std::int64_t original = scaling.original_max_position_embeddings.value_or(1);
   if (original < 1) violations.add("model.rope_scaling.original_max_position_embeddings = " + std::to_string(original) + " is not a length", "use at least 1");
   if (scaling.rope_type == nn::RopeType::kLlama3 && !(scaling.high_freq_factor > scaling.low_freq_factor && scaling.low_freq_factor > 0)) {
     violations.add("model.rope_scaling.high_freq_factor = " + config::format(scaling.high_freq_factor) + " is not above low_freq_factor = " +
                        config::format(scaling.low_freq_factor), "use 4 and 1, as Llama 3.1");
   }
+  if (scaling.rope_type != nn::RopeType::kLongrope) return;
+  const auto check_factors = [&](const char* name, const std::vector<double>& factors) {
+    if (static_cast<std::int64_t>(factors.size()) == (rotary + 1) / 2 && std::ranges::all_of(factors, [](double f) { return f > 0; })) return;
+    violations.add("model.rope_scaling." + std::string(name) + " has " + std::to_string(factors.size()) + " elements, and longrope needs one above 0 for each of " +
+                       std::to_string((rotary + 1) / 2) + " pairs of dimensions", "take them from where the model came from");
+  };
+  check_factors("short_factor", scaling.short_factor);
+  check_factors("long_factor", scaling.long_factor);
+  if (scaling.original_max_position_embeddings == 1) violations.add("model.rope_scaling.original_max_position_embeddings = 1 is too short for longrope", "use the length of the model's first training");
 }
 
 void check_epsilon(const char* name, double eps, Violations& violations) {

@@ -62,7 +62,10 @@ bool check_sizes(const std::vector<NamedSize>& sizes, Violations& violations);
 bool check_layers(std::int64_t layers, Violations& violations);  // false as above
 void check_heads(std::int64_t hidden_size, std::int64_t heads, std::int64_t kv_heads, std::optional<std::int64_t> head_dim, Violations& violations);
 void check_experts(const char* experts_name, std::int64_t experts, std::int64_t top_k, Violations& violations);
-void check_rope(double theta, const nn::RopeScaling& scaling, Violations& violations);
+// `rotary` is how many dimensions of a head are rotated.
+void check_rope(double theta, const nn::RopeScaling& scaling, std::int64_t rotary, Violations& violations);
+// Tokens of the longest text: max_position_embeddings, times the factor where frequencies follow the text's length (rope_type dynamic).
+std::int64_t longest_text(std::int64_t max_position_embeddings, const nn::RopeScaling& scaling);
 void check_epsilon(const char* name, double eps, Violations& violations);
 void check_parameter_count(double parameters, Violations& violations);
 
@@ -81,10 +84,12 @@ class DecoderConfig : public FieldsConfig<Derived> {
   std::int64_t kv_heads() const { return num_key_value_heads.value_or(num_attention_heads); }
   std::int64_t head_size() const { return head_dim.value_or(num_attention_heads > 0 ? hidden_size / num_attention_heads : 0); }
 
+  // How many dimensions of a head are rotated.
+  virtual std::int64_t rotary() const { return head_size(); }
   nn::RopeTable rope_table(std::int64_t rotary) const { return nn::make_rope_table(max_position_embeddings, rotary, rope_theta, rope_scaling); }
 
   std::int64_t vocab_size() const override { return vocab_size_; }
-  std::int64_t max_positions() const override { return max_position_embeddings; }
+  std::int64_t max_positions() const override { return longest_text(max_position_embeddings, rope_scaling); }
   std::int64_t num_layers() const override { return num_hidden_layers; }
   double init_std() const override { return initializer_range; }
   bool ignores(const std::string& hf_name) const override {
@@ -108,13 +113,12 @@ class DecoderConfig : public FieldsConfig<Derived> {
     this->token_id_fields(field);
   }
 
-  // Every field from config.json, rope in either style. Sizes must be there.
+  // Every field from config.json, rope in either style.
   HfConfig read_decoder(const Json& json, const std::string& where) {
     const HfConfig hf(json, where);
-    hf.require({"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"});
     read_fields(static_cast<Derived&>(*this), hf);
     hf.read_rope(rope_theta, rope_scaling);
-    hf.require_one_of("attention_dropout", {0});
+    hf.require_one_of("attention_dropout", {0, nullptr});
     return hf;
   }
   OrderedJson write_decoder(const char* hf_class, const char* model_type, at::ScalarType dtype,
@@ -134,7 +138,7 @@ class DecoderConfig : public FieldsConfig<Derived> {
     }
     if (!check_layers(num_hidden_layers, violations)) return false;
     check_heads(hidden_size, num_attention_heads, kv_heads(), head_dim, violations);
-    check_rope(rope_theta, rope_scaling, violations);
+    check_rope(rope_theta, rope_scaling, rotary(), violations);
     check_epsilon("rms_norm_eps", rms_norm_eps, violations);
     return true;
   }

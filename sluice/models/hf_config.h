@@ -17,18 +17,20 @@
 
 namespace sluice::models {
 
-// Typed reads with errors that name the file, the key and the value. An absent or null key leaves `out` as it is, except that null empties
-// an optional and a list.
+// Typed reads with errors that name the file, the key and the value. An absent key leaves `out` as it is, the default of HF's class. Null
+// empties an optional and a list and is an error elsewhere, as in HF's classes.
 class HfConfig {
  public:
   HfConfig(const Json& config, std::string where) : config_(config), where_(std::move(where)) {}
 
   void read(std::string_view key, std::int64_t& out) const;
   void read(std::string_view key, double& out) const;
-  void read(std::string_view key, bool& out) const;  // null is false, as in Python
+  void read(std::string_view key, bool& out) const;
   void read(std::string_view key, std::string& out) const;
   void read(std::string_view key, std::vector<std::int64_t>& out) const;  // one number reads as a list of one
+  void read(std::string_view key, std::vector<double>& out) const;
   void read(std::string_view key, std::vector<std::string>& out) const;
+  void read_flag(std::string_view key, bool& out) const;  // a bool whose null is false, where HF's class takes one
   template <class T>
   void read(std::string_view key, std::optional<T>& out) const {
     if (const Json* value = find(key)) {
@@ -40,18 +42,20 @@ class HfConfig {
   void read(std::string_view key, E& out) const {
     std::string text;
     read(key, text);
-    if (text.empty()) return;
+    if (!has(key)) return;
     if (const std::string expected = config::parse_scalar(text, out); !expected.empty()) throw wrong(key, expected);
   }
 
   bool has(std::string_view key) const { return find(key) != nullptr; }
+  bool is_null(std::string_view key) const { return has(key) && find(key)->is_null(); }
   void require(std::initializer_list<const char*> keys) const;  // Error when one is absent or null
-  // Error unless the key is absent, null, or one of `allowed` (as JSON writes them): settings that change what a model computes and that
-  // its room computes in one way only.
+  void refuse_null(std::initializer_list<const char*> keys) const;  // Error when one is null: optional here, and not in HF's class
+  // Error unless the key is absent or one of `allowed` (as JSON writes them): settings that change what a model computes and that its room
+  // computes in one way only.
   void require_one_of(std::string_view key, std::initializer_list<Json> allowed) const;
 
-  // theta and scaling from rope_parameters (5.x), or rope_theta, rope_scaling (4.x). Error when both are there and disagree, and for a
-  // rope_type that is not one of RopeType's.
+  // theta and scaling from rope_parameters (5.x), or rope_theta, rope_scaling (4.x); original_max_position_embeddings may stand beside them,
+  // and then wins. Error when both are there and disagree, and for a rope_type that is not one of RopeType's.
   void read_rope(double& theta, nn::RopeScaling& scaling) const;
   // partial_rotary_factor from the top level (4.x) or from rope_parameters (5.x).
   void read_partial_rotary_factor(double& factor) const;

@@ -7,6 +7,9 @@ at::Tensor activate(const at::Tensor& x, Activation activation) {
     case Activation::kSilu: return at::silu(x);
     case Activation::kGelu: return at::gelu(x);
     case Activation::kGeluTanh: break;
+    case Activation::kQuickGelu: return x * at::sigmoid(1.702 * x);
+    case Activation::kRelu: return at::relu(x);
+    case Activation::kReluSquared: return at::relu(x).square();
   }
   return at::gelu(x, "tanh");
 }

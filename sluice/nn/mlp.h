@@ -9,8 +9,8 @@
 
 namespace sluice::nn {
 
-// kGelu is x Phi(x); kGeluTanh its tanh form (HF: gelu_new, gelu_pytorch_tanh).
-enum class Activation { kSilu, kGelu, kGeluTanh };
+// kGelu is x Phi(x); kGeluTanh its tanh form (HF: gelu_new, gelu_pytorch_tanh); kQuickGelu x sigmoid(1.702 x); kReluSquared max(x, 0)^2.
+enum class Activation { kSilu, kGelu, kGeluTanh, kQuickGelu, kRelu, kReluSquared };
 at::Tensor activate(const at::Tensor& x, Activation activation);
 
 // down(activation(gate(x)) * up(x)), with the linears `name`.gate_proj, .up_proj and .down_proj (Shazeer, arXiv:2002.05202).

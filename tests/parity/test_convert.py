@@ -148,8 +148,10 @@ def test_mxfp4_becomes_bf16_as_in_transformers(tmp_path):
     config["quantization_config"] = {"quant_method": "mxfp4"}
     (tmp_path / "mxfp4" / "config.json").write_text(json.dumps(config))
     (tmp_path / "t.json").write_text("[[1, 2]]")
-    assert "sluice convert" in sluice("logits", "--model", tmp_path / "mxfp4", "--tokens", tmp_path / "t.json", "--output", tmp_path / "l.safetensors", "--dtype", "bf16", status=2).stderr
-    sluice("convert", "--from", tmp_path / "mxfp4", "--to", tmp_path / "bf16", "--format", "hf")
+    for dtype in ([], ["--dtype", "bf16"]):
+        done = sluice("logits", "--model", tmp_path / "mxfp4", "--tokens", tmp_path / "t.json", "--output", tmp_path / "l.safetensors", *dtype, status=2)
+        assert f"sluice convert --from {tmp_path / 'mxfp4'} --to FOLDER --format hf --dtype bf16" in done.stderr
+    sluice("convert", "--from", tmp_path / "mxfp4", "--to", tmp_path / "bf16", "--format", "hf", "--dtype", "bf16")
     require_same(expected, tensors_of(tmp_path / "bf16"))
 
 

@@ -1,5 +1,6 @@
 #include "sluice/models/deepseek/config.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "sluice/models/multi_token.h"
@@ -12,20 +13,22 @@ template <class Derived>
 LatentSizes DeepseekConfig<Derived>::attention_sizes() const {
   // Where positions are stretched, scores are scaled by the square of yarn's magnitude.
   const bool stretched = this->rope_scaling.rope_type != nn::RopeType::kDefault && this->rope_scaling.mscale_all_dim.value_or(0) != 0;
-  const double magnitude = stretched ? nn::yarn_magnitude(this->rope_scaling.factor, *this->rope_scaling.mscale_all_dim) : 1;
+  const double magnitude = stretched ? nn::yarn_magnitude(nn::stretch(this->rope_scaling, this->max_position_embeddings), *this->rope_scaling.mscale_all_dim) : 1;
   const double scale = magnitude * magnitude / std::sqrt(static_cast<double>(qk_nope_head_dim + qk_rope_head_dim));
   return {this->hidden_size, this->num_attention_heads, q_lora_rank,        kv_lora_rank, qk_nope_head_dim, qk_rope_head_dim,
-          v_head_dim,        attention_bias ? Bias::kAdded : Bias::kNone, scale};
+          v_head_dim,        attention_bias ? Bias::kAdded : Bias::kNone, scale,        static_cast<const Derived&>(*this).rotary_pairs()};
 }
 
 template <class Derived>
 MoeShape DeepseekConfig<Derived>::moe() const {
-  MoeShape moe{this->num_hidden_layers - first_k_dense_replace, n_routed_experts, num_experts_per_tok, 0, {}};  // HF has no balance loss here
+  const std::int64_t layers = this->num_hidden_layers, predictors = static_cast<const Derived&>(*this).num_predictors();
+  if (first_k_dense_replace >= layers + predictors) return {};
+  MoeShape moe{std::max<std::int64_t>(0, layers - first_k_dense_replace), n_routed_experts, num_experts_per_tok, 0, {}};  // HF has no balance loss here
   if (!Derived::kCorrectionBias) return moe;
-  for (std::int64_t layer = first_k_dense_replace; layer < this->num_hidden_layers; ++layer) {
+  for (std::int64_t layer = first_k_dense_replace; layer < layers; ++layer) {
     moe.expert_biases.push_back("layers." + std::to_string(layer) + ".router.correction_bias");
   }
-  if (static_cast<const Derived&>(*this).num_predictors() > 0) moe.expert_biases.push_back(kPredictor + "router.correction_bias");
+  if (predictors > 0) moe.expert_biases.push_back(kPredictor + "router.correction_bias");
   return moe;
 }
 
@@ -39,9 +42,8 @@ Cost DeepseekConfig<Derived>::cost(std::int64_t seq) const {
 template <class Derived>
 HfConfig DeepseekConfig<Derived>::read_deepseek(const Json& json, const std::string& where) {
   const HfConfig hf = this->read_decoder(json, where);
-  hf.require({"intermediate_size", "moe_intermediate_size", "n_routed_experts", "num_experts_per_tok", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"});
-  hf.require_one_of("hidden_act", {"silu"});
-  hf.require_one_of("moe_layer_freq", {1});
+  hf.require_one_of("hidden_act", {"silu", "swish"});
+  hf.require_one_of("moe_layer_freq", {1, nullptr});
   return hf;
 }
 
@@ -72,14 +74,11 @@ bool DeepseekConfig<Derived>::check_deepseek(Violations& violations) const {
     violations.add("model.num_key_value_heads = " + format(this->kv_heads()) + " is not num_attention_heads = " + format(this->num_attention_heads),
                    "leave it out: in latent attention every head has its own keys");
   }
-  if (first_k_dense_replace < 0 || first_k_dense_replace >= this->num_hidden_layers) {
-    violations.add("model.first_k_dense_replace = " + format(first_k_dense_replace) + " leaves no layer with experts of num_hidden_layers = " + format(this->num_hidden_layers),
-                   "use 0 to " + format(this->num_hidden_layers - 1));
-  }
+  if (first_k_dense_replace < 0) violations.add("model.first_k_dense_replace = " + format(first_k_dense_replace) + " is negative", "use the number of dense layers");
   if (this->rope_scaling.mscale_all_dim && this->rope_scaling.rope_type != nn::RopeType::kYarn) {
     violations.add("model.rope_scaling.mscale_all_dim belongs to rope_type yarn, not " + format(this->rope_scaling.rope_type), "set rope_type to yarn, or leave it out");
   }
-  check_rope(this->rope_theta, this->rope_scaling, violations);
+  check_rope(this->rope_theta, this->rope_scaling, rotary(), violations);
   check_epsilon("rms_norm_eps", this->rms_norm_eps, violations);
   check_experts("n_routed_experts", n_routed_experts, num_experts_per_tok, violations);
   check_parameter_count(3.0 * static_cast<double>(this->num_hidden_layers) * static_cast<double>(n_routed_experts) * static_cast<double>(this->hidden_size) *
@@ -88,9 +87,10 @@ bool DeepseekConfig<Derived>::check_deepseek(Violations& violations) const {
 }
 
 template <class Derived>
-void DeepseekConfig<Derived>::check_groups(std::int64_t groups, std::int64_t topk_group, Violations& violations) const {
-  if (groups < 1 || n_routed_experts % groups != 0 || n_routed_experts / groups < 2) {
-    violations.add("model.n_group = " + format(groups) + " does not cut n_routed_experts = " + format(n_routed_experts) + " into equal groups of two or more", "use a divisor");
+void DeepseekConfig<Derived>::check_groups(const nn::ExpertGroups& of, std::int64_t smallest, Violations& violations) const {
+  const auto [groups, topk_group] = of;
+  if (groups < 1 || n_routed_experts % groups != 0 || n_routed_experts / groups < smallest) {
+    violations.add("model.n_group = " + format(groups) + " does not cut n_routed_experts = " + format(n_routed_experts) + " into equal groups of " + format(smallest) + " or more", "use a divisor");
     return;
   }
   if (topk_group < 1 || topk_group > groups) {
@@ -115,8 +115,9 @@ DeepseekV2Config::DeepseekV2Config() {
 
 void DeepseekV2Config::read_hf(const Json& config, const std::string& where) {
   const HfConfig hf = read_deepseek(config, where);
+  hf.require({"num_experts_per_tok"});  // without a default in HF's class
   hf.require_one_of("scoring_func", {"softmax"});
-  hf.require_one_of("norm_topk_prob", {false});  // HF's own class leaves it out, DeepSeek's code divides by the sum instead of scaling
+  hf.require_one_of("norm_topk_prob", {false, true, nullptr});  // of HF's class, whose router never looks at it
   hf.require_one_of("mlp_bias", {false});
 }
 
@@ -134,7 +135,7 @@ void DeepseekV2Config::check(Violations& violations) const {
     violations.add("model.hidden_size = " + format(hidden_size) + " is not a multiple of num_attention_heads = " + format(num_attention_heads), "change one of them");
   }
   if (topk_method == TopkMethod::kGreedy) return;
-  if (n_group && topk_group) check_groups(*n_group, *topk_group, violations);
+  if (n_group && topk_group) check_groups({*n_group, *topk_group}, 1, violations);
   else violations.add("model.topk_method = group_limited_greedy, but n_group and topk_group are not both set", "set them, or use topk_method greedy");
 }
 
@@ -147,10 +148,13 @@ DeepseekV3Config::DeepseekV3Config() {
 }
 
 void DeepseekV3Config::read_hf(const Json& config, const std::string& where) {
-  const HfConfig hf = read_deepseek(config, where);
+  Json given = config;
+  for (const char* flag : {"norm_topk_prob", "rope_interleave"}) {
+    if (given.contains(flag) && given[flag].is_null()) given[flag] = false;  // as to HF's class
+  }
+  const HfConfig hf = read_deepseek(given, where);
   hf.require_one_of("scoring_func", {"sigmoid"});
   hf.require_one_of("topk_method", {"noaux_tc"});
-  hf.require_one_of("rope_interleave", {true});
 }
 
 void DeepseekV3Config::fit_to_checkpoint(const std::function<bool(const std::string& name)>& has_tensor) {
@@ -162,13 +166,12 @@ OrderedJson DeepseekV3Config::write_hf(at::ScalarType dtype) const {
   OrderedJson config = write_deepseek("DeepseekV3ForCausalLM", "deepseek_v3", dtype);
   config["scoring_func"] = "sigmoid";
   config["topk_method"] = "noaux_tc";
-  config["rope_interleave"] = true;
   return config;
 }
 
 void DeepseekV3Config::check(Violations& violations) const {
   if (!check_deepseek(violations)) return;
-  check_groups(n_group, topk_group, violations);
+  check_groups({n_group, topk_group}, 2, violations);  // whose score is the sum of their two best
   if (num_nextn_predict_layers < 0 || num_nextn_predict_layers > 1) {
     violations.add("model.num_nextn_predict_layers = " + format(num_nextn_predict_layers) + " is not 0 or 1", "use 1, as the released models do, or 0");
   }

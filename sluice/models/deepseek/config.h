@@ -10,12 +10,14 @@
 
 #include "sluice/models/decoder_config.h"
 #include "sluice/models/deepseek/latent_attention.h"
+#include "sluice/nn/router.h"
 
 namespace sluice::models {
 
 // What both have: latent attention, dense layers first, then mixtures with shared experts. Derived adds how tokens are routed, as
 //   static constexpr bool kCorrectionBias   whether routers have one
 //   num_predictors()                        0 or 1: multi-token prediction
+//   rotary_pairs()                          which dimensions are rotated together
 template <class Derived>
 class DeepseekConfig : public DecoderConfig<Derived> {
  public:
@@ -27,6 +29,7 @@ class DeepseekConfig : public DecoderConfig<Derived> {
   bool attention_bias = false;
 
   LatentSizes attention_sizes() const;
+  std::int64_t rotary() const override { return qk_rope_head_dim; }
   std::vector<TensorSpec> tensor_table() const override;
   MoeShape moe() const override;
   Cost cost(std::int64_t seq) const override;
@@ -50,9 +53,10 @@ class DeepseekConfig : public DecoderConfig<Derived> {
   }
   HfConfig read_deepseek(const Json& json, const std::string& where);
   OrderedJson write_deepseek(const char* hf_class, const char* model_type, at::ScalarType dtype) const;
-  // False when a size is impossible. `groups` and `topk_group` as the router uses them, 1 and 1 without groups.
+  // False when a size is impossible.
   bool check_deepseek(Violations& violations) const;
-  void check_groups(std::int64_t groups, std::int64_t topk_group, Violations& violations) const;
+  // `smallest` is how many experts a group must have.
+  void check_groups(const nn::ExpertGroups& groups, std::int64_t smallest, Violations& violations) const;
 };
 
 enum class TopkMethod { kGreedy, kGroupLimitedGreedy };
@@ -72,6 +76,7 @@ class DeepseekV2Config final : public DeepseekConfig<DeepseekV2Config> {
     field("topk_group", topk_group, "Groups a token may use.");
   }
   std::int64_t num_predictors() const { return 0; }
+  RotaryPairs rotary_pairs() const { return RotaryPairs::kNeighbours; }
 
   void read_hf(const Json& config, const std::string& where) override;
   OrderedJson write_hf(at::ScalarType dtype) const override;
@@ -83,7 +88,7 @@ class DeepseekV3Config final : public DeepseekConfig<DeepseekV3Config> {
  public:
   static constexpr bool kCorrectionBias = true;
   std::int64_t n_group = 8, topk_group = 4;
-  bool norm_topk_prob = true;
+  bool norm_topk_prob = true, rope_interleave = true;
   std::int64_t num_nextn_predict_layers = 0;
 
   DeepseekV3Config();
@@ -92,9 +97,11 @@ class DeepseekV3Config final : public DeepseekConfig<DeepseekV3Config> {
     field("n_group", n_group, "Groups that the experts form.");
     field("topk_group", topk_group, "Groups a token may use.");
     field("norm_topk_prob", norm_topk_prob, "Whether the weights of the chosen experts are divided by their sum.");
+    field("rope_interleave", rope_interleave, "Whether dimensions 2i and 2i + 1 are rotated together, as released; else i and i + half of them.");
     field("num_nextn_predict_layers", num_nextn_predict_layers, "1 = a block that predicts the token after the next (multi-token prediction); 0 = none.");
   }
   std::int64_t num_predictors() const { return num_nextn_predict_layers; }
+  RotaryPairs rotary_pairs() const { return rope_interleave ? RotaryPairs::kNeighbours : RotaryPairs::kHalves; }
 
   void read_hf(const Json& config, const std::string& where) override;
   void fit_to_checkpoint(const std::function<bool(const std::string& name)>& has_tensor) override;

@@ -12,7 +12,7 @@ constexpr double kLatentEps = 1e-6;  // the norms of the latents, whatever confi
 }  // namespace
 
 void add_latent_attention(std::vector<TensorSpec>& table, const std::string& ours, const std::string& hf, const LatentSizes& sizes) {
-  const auto [hidden, heads, q_rank, kv_rank, nope, rope, value, bias, scale] = sizes;
+  const auto [hidden, heads, q_rank, kv_rank, nope, rope, value, bias, scale, pairs] = sizes;
   const std::int64_t q_width = heads * (nope + rope);
   if (q_rank) {
     add_linear(table, ours + ".q_a_proj", hf + ".q_a_proj", *q_rank, hidden, Shard::kReplicated, bias);
@@ -35,16 +35,19 @@ LatentAttention::LatentAttention(const LatentSizes& sizes, nn::ParameterStore& s
 at::Tensor LatentAttention::forward(const at::Tensor& hidden, const nn::ForwardContext& context) const {
   const at::Tensor both = kv_a_.forward(hidden);  // [tokens, kv_rank + rope]
   const at::Tensor latent = nn::rms_norm(both.narrow(1, 0, sizes_.kv_rank), kv_a_norm_, kLatentEps, hidden.scalar_type());
-  const at::Tensor rotary_key = nn::apply_rope_to_neighbours(both.narrow(1, sizes_.kv_rank, sizes_.rope).unsqueeze(1), rope_, context.positions());  // [tokens, 1, rope]
+  const at::Tensor rotary_key = rotated(both.narrow(1, sizes_.kv_rank, sizes_.rope).unsqueeze(1), context);  // [tokens, 1, rope]
   const at::Tensor q = query(hidden, context);
   return o_.forward(context.cache ? with_latents(q, latent, rotary_key, context) : with_keys_and_values(q, latent, rotary_key, context));
+}
+
+at::Tensor LatentAttention::rotated(const at::Tensor& x, const nn::ForwardContext& context) const {
+  return sizes_.pairs == RotaryPairs::kNeighbours ? nn::apply_rope_to_neighbours(x, rope_, context.positions()) : nn::apply_rope(x, rope_, context.positions());
 }
 
 at::Tensor LatentAttention::query(const at::Tensor& hidden, const nn::ForwardContext& context) const {
   const at::Tensor from = q_a_ ? nn::rms_norm(q_a_->forward(hidden), *q_a_norm_, kLatentEps, hidden.scalar_type()) : hidden;
   const at::Tensor q = q_.forward(from).view({-1, sizes_.heads, sizes_.nope + sizes_.rope});
-  const at::Tensor rotated = nn::apply_rope_to_neighbours(q.narrow(2, sizes_.nope, sizes_.rope), rope_, context.positions());
-  return at::cat({q.narrow(2, 0, sizes_.nope), rotated}, 2);
+  return at::cat({q.narrow(2, 0, sizes_.nope), rotated(q.narrow(2, sizes_.nope, sizes_.rope), context)}, 2);
 }
 
 at::Tensor LatentAttention::with_keys_and_values(const at::Tensor& query, const at::Tensor& latent, const at::Tensor& rotary_key,

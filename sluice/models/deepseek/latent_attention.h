@@ -16,6 +16,9 @@
 
 namespace sluice::models {
 
+// Which rotary dimensions form a pair: 2i and 2i + 1, or i and i + rope / 2.
+enum class RotaryPairs { kNeighbours, kHalves };
+
 struct LatentSizes {
   std::int64_t hidden = 0, heads = 0;
   std::optional<std::int64_t> q_rank;  // queries come from a latent of their own; unset = straight from the hidden state
@@ -24,6 +27,7 @@ struct LatentSizes {
   std::int64_t value = 0;           // a head's value
   Bias bias = Bias::kNone;          // of the products into the latents and of the output
   double scale = 0;                 // of q k^T
+  RotaryPairs pairs = RotaryPairs::kNeighbours;
 };
 
 // Adds the linears and norms of one layer, `hf`.q_a_proj.weight and so on.
@@ -41,6 +45,7 @@ class LatentAttention {
   at::Tensor forward(const at::Tensor& hidden, const nn::ForwardContext& context) const;
 
  private:
+  at::Tensor rotated(const at::Tensor& x, const nn::ForwardContext& context) const;  // [tokens, heads, rope] -> the same
   // [tokens, heads, nope + rope], rotated
   at::Tensor query(const at::Tensor& hidden, const nn::ForwardContext& context) const;
   at::Tensor with_keys_and_values(const at::Tensor& query, const at::Tensor& latent, const at::Tensor& rotary_key, const nn::ForwardContext& context) const;

@@ -7,12 +7,15 @@
 namespace sluice::models {
 namespace {
 
-// Both spell attention's width themselves, and transformers takes no null for it.
-void write_gemma(OrderedJson& config, std::int64_t head_size) {
+// Both spell attention's width themselves, and transformers takes no null for it. Versions differ in which activation they read.
+void write_gemma(OrderedJson& config, std::int64_t head_size, HfActivation activation) {
   config["head_dim"] = head_size;
-  config["hidden_act"] = "gelu_pytorch_tanh";
-  config["hidden_activation"] = "gelu_pytorch_tanh";
+  config["hidden_act"] = config::format(activation);
+  config["hidden_activation"] = config::format(activation);
 }
+
+// The first releases say gelu and mean its tanh form, as transformers 5.x reads it; gelu_python is the other.
+HfActivation meant_by_gemma(HfActivation activation) { return activation == HfActivation::kGelu ? HfActivation::kGeluPytorchTanh : activation; }
 
 void check_softcap(const char* name, std::optional<double> softcap, Violations& violations) {
   if (!softcap || *softcap > 0) return;
@@ -24,22 +27,23 @@ void check_softcap(const char* name, std::optional<double> softcap, Violations& 
 GemmaSizes GemmaConfig::sizes() const {
   GemmaSizes sizes{GemmaBlockKind::kTwoNorms, vocab_size_, hidden_size, num_attention_heads, kv_heads(), head_size(), intermediate_size, rms_norm_eps};
   sizes.attention_bias = attention_bias ? Bias::kAdded : Bias::kNone;
+  sizes.activation = computed(meant_by_gemma(hidden_act));
   sizes.tied_head = tie_word_embeddings;
   sizes.attention.resize(static_cast<std::size_t>(num_hidden_layers));
   return sizes;
 }
 
 void GemmaConfig::read_hf(const Json& config, const std::string& where) {
+  pad_token_id = 0, eos_token_id = {1}, bos_token_id = 2;  // HF's defaults; a model from scratch has its tokenizer's
   const HfConfig hf = read_decoder(config, where);
-  hf.require({"intermediate_size"});
-  hf.require_one_of("hidden_act", {"gelu_pytorch_tanh", "gelu"});  // the first releases say gelu and mean tanh, as transformers 5.x reads it
-  hf.require_one_of("hidden_activation", {"gelu_pytorch_tanh"});
-  hf.require_one_of("use_bidirectional_attention", {false});
+  hf.refuse_null({"num_key_value_heads", "head_dim"});
+  hf.require_one_of("hidden_activation", {config::format(meant_by_gemma(hidden_act)), nullptr});  // of some versions of transformers alone
+  hf.require_one_of("use_bidirectional_attention", {false, nullptr});
 }
 
 OrderedJson GemmaConfig::write_hf(at::ScalarType dtype) const {
   OrderedJson config = write_decoder("GemmaForCausalLM", "gemma", dtype);
-  write_gemma(config, head_size());
+  write_gemma(config, head_size(), meant_by_gemma(hidden_act));
   return config;
 }
 
@@ -59,6 +63,7 @@ std::vector<std::string> Gemma2Config::types() const {
 GemmaSizes Gemma2Config::sizes() const {
   GemmaSizes sizes{GemmaBlockKind::kFourNorms, vocab_size_, hidden_size, num_attention_heads, kv_heads(), head_size(), intermediate_size, rms_norm_eps};
   sizes.attention_bias = attention_bias ? Bias::kAdded : Bias::kNone;
+  sizes.activation = computed(hidden_activation);
   sizes.tied_head = tie_word_embeddings;
   sizes.logit_softcap = final_logit_softcapping.value_or(0);
   const double scale = 1 / std::sqrt(static_cast<double>(query_pre_attn_scalar));
@@ -69,15 +74,15 @@ GemmaSizes Gemma2Config::sizes() const {
 }
 
 void Gemma2Config::read_hf(const Json& config, const std::string& where) {
+  pad_token_id = 0, eos_token_id = {1}, bos_token_id = 2;  // as Gemma's
   const HfConfig hf = read_decoder(config, where);
-  hf.require({"intermediate_size"});
-  hf.require_one_of("hidden_activation", {"gelu_pytorch_tanh"});
-  hf.require_one_of("use_bidirectional_attention", {false});
+  hf.refuse_null({"num_key_value_heads", "head_dim"});
+  hf.require_one_of("use_bidirectional_attention", {false, nullptr});
 }
 
 OrderedJson Gemma2Config::write_hf(at::ScalarType dtype) const {
   OrderedJson config = write_decoder("Gemma2ForCausalLM", "gemma2", dtype);
-  write_gemma(config, head_size());
+  write_gemma(config, head_size(), hidden_activation);
   config["layer_types"] = types();
   return config;
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "sluice/models/activation.h"
 #include "sluice/models/decoder_config.h"
 #include "sluice/models/gemma/decoder.h"
 
@@ -14,6 +15,7 @@ namespace sluice::models {
 class GemmaConfig final : public DecoderConfig<GemmaConfig> {
  public:
   std::int64_t intermediate_size = 24576;
+  HfActivation hidden_act = HfActivation::kGeluPytorchTanh;
   bool attention_bias = false;
 
   GemmaConfig() {
@@ -30,6 +32,7 @@ class GemmaConfig final : public DecoderConfig<GemmaConfig> {
   void fields(auto&& field) {
     decoder_fields(field);
     field("intermediate_size", intermediate_size, "Inner width of the feed-forward layers.");
+    field("hidden_act", hidden_act, kActivationHelp);
     field("attention_bias", attention_bias, "Whether the four linears of attention add a bias.");
   }
 
@@ -46,6 +49,7 @@ class GemmaConfig final : public DecoderConfig<GemmaConfig> {
 class Gemma2Config final : public DecoderConfig<Gemma2Config> {
  public:
   std::int64_t intermediate_size = 9216, query_pre_attn_scalar = 256;
+  HfActivation hidden_activation = HfActivation::kGeluPytorchTanh;
   bool attention_bias = false;
   std::optional<std::int64_t> sliding_window = 4096;
   std::vector<std::string> layer_types;
@@ -65,6 +69,7 @@ class Gemma2Config final : public DecoderConfig<Gemma2Config> {
   void fields(auto&& field) {
     decoder_fields(field);
     field("intermediate_size", intermediate_size, "Inner width of the feed-forward layers.");
+    field("hidden_activation", hidden_activation, kActivationHelp);
     field("attention_bias", attention_bias, "Whether the four linears of attention add a bias.");
     field("query_pre_attn_scalar", query_pre_attn_scalar, "Attention's scores are divided by the square root of this.");
     field("attn_logit_softcapping", attn_logit_softcapping, "Bound that attention's scores approach by tanh; none when null.");

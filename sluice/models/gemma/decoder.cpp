@@ -15,7 +15,7 @@ class GemmaBlock final : public Block {
  public:
   GemmaBlock(const GemmaSizes& sizes, nn::ParameterStore& store, std::size_t layer, const nn::RopeTable& rope, const std::string& at)
       : eps_(sizes.rms_norm_eps), input_norm_(store.at(at + "input_norm.weight")), attention_(sizes, store, layer, rope, at + "attention"),
-        post_attention_norm_(store.at(at + "post_attention_norm.weight")), mlp_(store, at + "mlp", nn::Activation::kGeluTanh) {}
+        post_attention_norm_(store.at(at + "post_attention_norm.weight")), mlp_(store, at + "mlp", sizes.activation) {}
 
   BlockOutput forward(const at::Tensor& hidden, const nn::ForwardContext& context) const override {
     const nn::TensorRegion& region = context.seams.tensor;
@@ -40,7 +40,7 @@ class Gemma2Block final : public Block {
   Gemma2Block(const GemmaSizes& sizes, nn::ParameterStore& store, std::size_t layer, const nn::RopeTable& rope, const std::string& at)
       : eps_(sizes.rms_norm_eps), input_norm_(store.at(at + "input_norm.weight")), attention_(sizes, store, layer, rope, at + "attention"),
         post_attention_norm_(store.at(at + "post_attention_norm.weight")), pre_feedforward_norm_(store.at(at + "pre_feedforward_norm.weight")),
-        mlp_(store, at + "mlp", nn::Activation::kGeluTanh), post_feedforward_norm_(store.at(at + "post_feedforward_norm.weight")) {}
+        mlp_(store, at + "mlp", sizes.activation), post_feedforward_norm_(store.at(at + "post_feedforward_norm.weight")) {}
 
   BlockOutput forward(const at::Tensor& hidden, const nn::ForwardContext& context) const override {
     const nn::TensorRegion& region = context.seams.tensor;

@@ -1,11 +1,12 @@
 // The decoders of Gemma (arXiv:2403.08295) and Gemma 2 (arXiv:2408.00118). Both scale the embedding, store norm weights around zero and
-// gate with a tanh GELU; Gemma 2 also norms what attention and feed-forward give, and caps scores and logits.
+// gate with a tanh GELU as released; Gemma 2 also norms what attention and feed-forward give, and caps scores and logits.
 #pragma once
 #include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "sluice/models/model.h"
+#include "sluice/nn/mlp.h"
 #include "sluice/nn/rope.h"
 
 namespace sluice::models {
@@ -17,6 +18,7 @@ struct GemmaSizes {
   std::int64_t vocab = 0, hidden = 0, heads = 0, kv_heads = 0, head_dim = 0, ffn = 0;
   double rms_norm_eps = 0;
   Bias attention_bias = Bias::kNone;
+  nn::Activation activation = nn::Activation::kGeluTanh;
   bool tied_head = true;
   double logit_softcap = 0;                           // 0 = none
   std::vector<nn::AttentionOptions> attention = {};  // one a layer

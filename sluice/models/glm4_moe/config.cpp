@@ -1,5 +1,7 @@
 #include "sluice/models/glm4_moe/config.h"
 
+#include <algorithm>
+
 #include "sluice/models/multi_token.h"
 
 namespace sluice::models {
@@ -8,9 +10,9 @@ using config::format;
 
 void Glm4MoeConfig::read_hf(const Json& config, const std::string& where) {
   const HfConfig hf = read_decoder(config, where);
-  hf.require({"intermediate_size", "moe_intermediate_size", "n_routed_experts", "num_experts_per_tok"});
+  hf.refuse_null({"num_key_value_heads", "head_dim"});
   hf.read_partial_rotary_factor(partial_rotary_factor);
-  hf.require_one_of("hidden_act", {"silu"});
+  hf.require_one_of("hidden_act", {"silu", "swish"});
 }
 
 void Glm4MoeConfig::fit_to_checkpoint(const std::function<bool(const std::string& name)>& has_tensor) {
@@ -27,7 +29,8 @@ OrderedJson Glm4MoeConfig::write_hf(at::ScalarType dtype) const {
 }
 
 MoeShape Glm4MoeConfig::moe() const {
-  MoeShape moe{num_hidden_layers - first_k_dense_replace, n_routed_experts, num_experts_per_tok, 0, {}};  // HF has no balance loss here
+  if (first_k_dense_replace >= num_hidden_layers + num_nextn_predict_layers) return {};
+  MoeShape moe{std::max<std::int64_t>(0, num_hidden_layers - first_k_dense_replace), n_routed_experts, num_experts_per_tok, 0, {}};  // HF has no balance loss here
   for (std::int64_t layer = first_k_dense_replace; layer < num_hidden_layers; ++layer) {
     moe.expert_biases.push_back("layers." + std::to_string(layer) + ".router.correction_bias");
   }
@@ -43,10 +46,7 @@ void Glm4MoeConfig::check(Violations& violations) const {
     violations.add("model.partial_rotary_factor = " + format(partial_rotary_factor) + " rotates " + format(rotary()) + " of " + format(head_size()) + " dimensions",
                    "use a factor above 0 and up to 1 that gives an even number");
   }
-  if (first_k_dense_replace < 0 || first_k_dense_replace >= num_hidden_layers) {
-    violations.add("model.first_k_dense_replace = " + format(first_k_dense_replace) + " leaves no layer with experts of num_hidden_layers = " + format(num_hidden_layers),
-                   "use 0 to " + format(num_hidden_layers - 1));
-  }
+  if (first_k_dense_replace < 0) violations.add("model.first_k_dense_replace = " + format(first_k_dense_replace) + " is negative", "use the number of dense layers");
   if (num_nextn_predict_layers < 0 || num_nextn_predict_layers > 1) {
     violations.add("model.num_nextn_predict_layers = " + format(num_nextn_predict_layers) + " is not 0 or 1", "use 1, as the released models do, or 0");
   }

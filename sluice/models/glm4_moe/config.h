@@ -42,7 +42,7 @@ class Glm4MoeConfig final : public DecoderConfig<Glm4MoeConfig> {
     field("num_nextn_predict_layers", num_nextn_predict_layers, "1 = a block that predicts the token after the next (multi-token prediction); 0 = none.");
   }
 
-  std::int64_t rotary() const { return static_cast<std::int64_t>(static_cast<double>(head_size()) * partial_rotary_factor); }
+  std::int64_t rotary() const override { return static_cast<std::int64_t>(static_cast<double>(head_size()) * partial_rotary_factor); }
 
   void read_hf(const Json& config, const std::string& where) override;
   void fit_to_checkpoint(const std::function<bool(const std::string& name)>& has_tensor) override;

@@ -3,8 +3,8 @@
 namespace sluice::models {
 
 void Gpt2Config::read_hf(const Json& config, const std::string& where) {
+  bos_token_id = 50256, eos_token_id = {50256};  // HF's defaults; a model from scratch has its tokenizer's
   const HfConfig hf(config, where);
-  hf.require({"vocab_size", "n_embd", "n_layer", "n_head"});
   read_fields(*this, hf);
   hf.require_one_of("add_cross_attention", {false});
 }

@@ -27,7 +27,7 @@ class Gpt2Config final : public FieldsConfig<Gpt2Config> {
     field("n_layer", n_layer, "Layers.");
     field("n_head", n_head, "Heads of attention; divides n_embd.");
     field("n_inner", n_inner, "Inner width of the feed-forward layers; 4 * n_embd when null.");
-    field("activation_function", activation_function, "silu, gelu, gelu_new, gelu_fast or gelu_pytorch_tanh.");
+    field("activation_function", activation_function, kActivationHelp);
     field("layer_norm_epsilon", layer_norm_epsilon, "Added to the variance in norms.");
     field("initializer_range", initializer_range, "Standard deviation of random weights.");
     field("scale_attn_weights", scale_attn_weights, "Whether attention's scores are divided by sqrt(n_embd / n_head).");

@@ -13,8 +13,8 @@ void require_equal(const HfConfig& hf, const char* own_name, double own, const c
 }  // namespace
 
 void GptNeoxConfig::read_hf(const Json& config, const std::string& where) {
+  bos_token_id = 0, eos_token_id = {2};  // HF's defaults; a model from scratch has its tokenizer's
   const HfConfig hf(config, where);
-  hf.require({"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"});
   read_fields(*this, hf);
   double theta = rotary_emb_base, factor = rotary_pct;
   hf.read_rope(theta, rope_scaling);
@@ -57,7 +57,7 @@ void GptNeoxConfig::check(Violations& violations) const {
     violations.add("model.rotary_pct = " + config::format(rotary_pct) + " rotates " + std::to_string(rotary_size()) + " of a head's " +
                        std::to_string(head_size()) + " dimensions, and there is no pair to rotate", "use a larger rotary_pct");
   }
-  check_rope(rotary_emb_base, rope_scaling, violations);
+  check_rope(rotary_emb_base, rope_scaling, rotary_size(), violations);
   check_epsilon("layer_norm_eps", layer_norm_eps, violations);
   check_parameter_count(2.0 * static_cast<double>(num_hidden_layers) * static_cast<double>(hidden_size) * static_cast<double>(intermediate_size), violations);
 }

@@ -25,7 +25,7 @@ class GptNeoxConfig final : public FieldsConfig<GptNeoxConfig> {
     field("num_hidden_layers", num_hidden_layers, "Layers.");
     field("num_attention_heads", num_attention_heads, "Heads of attention; divides hidden_size.");
     field("intermediate_size", intermediate_size, "Inner width of the feed-forward layers.");
-    field("hidden_act", hidden_act, "silu, gelu, gelu_new, gelu_fast or gelu_pytorch_tanh.");
+    field("hidden_act", hidden_act, kActivationHelp);
     field("max_position_embeddings", max_position_embeddings, "Longest sequence, in tokens.");
     field("rotary_pct", rotary_pct, "The part of each head that is rotated.");
     field("rotary_emb_base", rotary_emb_base, "Base of the rotary frequencies.");
@@ -51,7 +51,7 @@ class GptNeoxConfig final : public FieldsConfig<GptNeoxConfig> {
   MoeShape moe() const override { return {}; }
   Cost cost(std::int64_t seq) const override;
   std::int64_t vocab_size() const override { return vocab_size_; }
-  std::int64_t max_positions() const override { return max_position_embeddings; }
+  std::int64_t max_positions() const override { return longest_text(max_position_embeddings, rope_scaling); }
   std::int64_t num_layers() const override { return num_hidden_layers; }
   double init_std() const override { return initializer_range; }
 };

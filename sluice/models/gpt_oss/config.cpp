@@ -1,37 +1,33 @@
 #include "sluice/models/gpt_oss/config.h"
 
+#include "sluice/models/layer_types.h"
+
 namespace sluice::models {
-namespace {
 
-constexpr const char *kSliding = "sliding_attention", *kFull = "full_attention";
-
-}  // namespace
-
-using config::format;
-
-bool GptOssConfig::is_sliding(std::int64_t layer) const {
-  return layer_types.empty() ? layer % 2 == 0 : layer_types[static_cast<std::size_t>(layer)] == kSliding;
+std::vector<std::string> GptOssConfig::types() const {
+  if (!layer_types.empty()) return layer_types;
+  std::vector<std::string> types;
+  for (std::int64_t layer = 0; layer < num_hidden_layers; ++layer) types.emplace_back(layer % 2 == 0 ? kSlidingAttention : kFullAttention);
+  return types;
 }
 
-std::int64_t GptOssConfig::window(std::int64_t layer) const { return is_sliding(layer) ? sliding_window.value_or(0) : 0; }
+std::int64_t GptOssConfig::window(std::int64_t layer) const {
+  return types()[static_cast<std::size_t>(layer)] == kSlidingAttention ? sliding_window.value_or(0) : 0;
+}
 
 void GptOssConfig::read_hf(const Json& config, const std::string& where) {
   const HfConfig hf = read_decoder(config, where);
-  hf.require({"intermediate_size", "num_local_experts", "num_experts_per_tok"});
-  hf.require_one_of("hidden_act", {"silu"});
-  hf.require_one_of("attention_bias", {true});
+  hf.refuse_null({"num_key_value_heads", "head_dim"});
+  hf.require_one_of("hidden_act", {"silu", "swish"});
   hf.require_one_of("swiglu_alpha", {1.702});
   hf.require_one_of("swiglu_limit", {7.0});
 }
 
 OrderedJson GptOssConfig::write_hf(at::ScalarType dtype) const {
   OrderedJson config = write_decoder("GptOssForCausalLM", "gpt_oss", dtype);
-  OrderedJson types = OrderedJson::array();
-  for (std::int64_t layer = 0; layer < num_hidden_layers; ++layer) types.push_back(is_sliding(layer) ? kSliding : kFull);
-  config["layer_types"] = types;
+  config["layer_types"] = types();
   config["head_dim"] = head_size();
   config["hidden_act"] = "silu";
-  config["attention_bias"] = true;
   config["swiglu_alpha"] = 1.702;
   config["swiglu_limit"] = 7.0;
   config["output_router_logits"] = false;
@@ -44,13 +40,7 @@ void GptOssConfig::check(Violations& violations) const {
   check_experts("num_local_experts", num_local_experts, num_experts_per_tok, violations);
   check_parameter_count(3.0 * static_cast<double>(num_hidden_layers) * static_cast<double>(num_local_experts) * static_cast<double>(hidden_size) *
                             static_cast<double>(intermediate_size), violations);
-  if (sliding_window && *sliding_window < 1) violations.add("model.sliding_window = " + format(*sliding_window) + " is not a length", "use at least 1, or null");
-  if (!layer_types.empty() && static_cast<std::int64_t>(layer_types.size()) != num_hidden_layers) {
-    violations.add("model.layer_types names " + std::to_string(layer_types.size()) + " layers, and num_hidden_layers = " + format(num_hidden_layers), "name each layer once, or leave it out");
-  }
-  for (const std::string& type : layer_types) {
-    if (type != kSliding && type != kFull) violations.add("model.layer_types has '" + type + "'", std::string("use ") + kSliding + " or " + kFull);
-  }
+  check_layer_types(types(), num_hidden_layers, sliding_window, violations);
 }
 
 Cost GptOssConfig::cost(std::int64_t seq) const {

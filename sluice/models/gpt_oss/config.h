@@ -18,6 +18,7 @@ class GptOssConfig final : public DecoderConfig<GptOssConfig> {
   std::optional<std::int64_t> sliding_window = 128;
   std::vector<std::string> layer_types;  // empty = sliding and full by turns, sliding first
   double router_aux_loss_coef = 0.001;
+  bool attention_bias = true;
 
   GptOssConfig() {
     vocab_size_ = 201088, hidden_size = 2880, num_hidden_layers = 36, num_attention_heads = 64;
@@ -34,11 +35,13 @@ class GptOssConfig final : public DecoderConfig<GptOssConfig> {
     field("intermediate_size", intermediate_size, "Inner width of one expert.");
     field("num_local_experts", num_local_experts, "Experts of a layer.");
     field("num_experts_per_tok", num_experts_per_tok, "Experts a token goes to (top-k).");
-    field("sliding_window", sliding_window, "Positions that sliding_attention sees, a token's own among them; null = all.");
+    field("sliding_window", sliding_window, "Positions that sliding_attention sees, a token's own among them.");
     field("layer_types", layer_types, "sliding_attention or full_attention for each layer; by turns when empty.");
+    field("attention_bias", attention_bias, "Whether attention's four linears have a bias.");
     field("router_aux_loss_coef", router_aux_loss_coef, "Weight of the load balance loss, HF's definition; moe.router_aux_loss_coef overrides it.");
   }
 
+  std::vector<std::string> types() const;  // one a layer
   // Positions that a layer's attention sees; 0 = all.
   std::int64_t window(std::int64_t layer) const;
 
@@ -49,9 +52,6 @@ class GptOssConfig final : public DecoderConfig<GptOssConfig> {
   std::unique_ptr<Model> build(nn::ParameterStore& store) const override;
   MoeShape moe() const override { return {num_hidden_layers, num_local_experts, num_experts_per_tok, router_aux_loss_coef, {}}; }
   Cost cost(std::int64_t seq) const override;
-
- private:
-  bool is_sliding(std::int64_t layer) const;
 };
 
 }  // namespace sluice::models

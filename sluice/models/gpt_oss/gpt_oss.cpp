@@ -28,7 +28,7 @@ class GptOssBlock final : public Block {
 
  private:
   GptOssBlock(const GptOssConfig& config, nn::ParameterStore& store, std::int64_t layer, const nn::RopeTable& rope, const std::string& at)
-      : config_(config), layer_(layer), rope_(rope), input_norm_(store.at(at + "input_norm.weight")), q_(store, at + "attention.q_proj"),
+      : config_(config), layer_(layer), window_(config.window(layer)), rope_(rope), input_norm_(store.at(at + "input_norm.weight")), q_(store, at + "attention.q_proj"),
         k_(store, at + "attention.k_proj"), v_(store, at + "attention.v_proj"), o_(store, at + "attention.o_proj"), sinks_(store.at(at + "attention.sinks")),
         post_attention_norm_(store.at(at + "post_attention_norm.weight")), gate_(store.at(at + "router.weight")), gate_bias_(store.at(at + "router.bias")),
         experts_({store.at(at + "experts.gate_up.weight"), store.at(at + "experts.down.weight"), &store.at(at + "experts.gate_up.bias"), &store.at(at + "experts.down.bias")},
@@ -42,12 +42,12 @@ class GptOssBlock final : public Block {
     const nn::Positions positions = context.positions();
     const auto heads = [&](const nn::Linear& linear) { return linear.forward(normed).view({context.shape.tokens(), -1, config_.head_size()}); };
     const at::Tensor query = nn::apply_rope(heads(q_), rope_, positions), key = nn::apply_rope(heads(k_), rope_, positions);
-    const nn::AttentionOptions options{.window = config_.window(layer_), .sinks = &sinks_};
+    const nn::AttentionOptions options{.window = window_, .sinks = &sinks_};
     return context.seams.tensor.leave(o_.forward(nn::attend(query, key, heads(v_), context, layer_, options)).to(at::kFloat));
   }
 
   const GptOssConfig& config_;
-  std::int64_t layer_;
+  std::int64_t layer_, window_;
   const nn::RopeTable& rope_;
   const nn::Parameter& input_norm_;
   nn::Linear q_, k_, v_, o_;

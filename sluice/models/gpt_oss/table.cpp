@@ -19,14 +19,15 @@ void add_fused_experts(std::vector<TensorSpec>& table, const std::string& ours, 
 
 std::vector<TensorSpec> GptOssConfig::tensor_table() const {
   const std::int64_t h = hidden_size, q = num_attention_heads * head_size(), kv = kv_heads() * head_size();
+  const Bias attention = attention_bias ? Bias::kAdded : Bias::kNone;
   std::vector<TensorSpec> table{whole(matrix("embedding.weight", {vocab_size_, h}), Shard::kRows, "model.embed_tokens.weight")};
   for (std::int64_t layer = 0; layer < num_hidden_layers; ++layer) {
     const std::string ours = "layers." + std::to_string(layer) + ".", hf = "model.layers." + std::to_string(layer) + ".";
     table.push_back(whole(norm(ours + "input_norm.weight", h), Shard::kReplicated, hf + "input_layernorm.weight"));
-    add_linear(table, ours + "attention.q_proj", hf + "self_attn.q_proj", q, h, Shard::kRows, Bias::kAdded);
-    add_linear(table, ours + "attention.k_proj", hf + "self_attn.k_proj", kv, h, Shard::kRows, Bias::kAdded);
-    add_linear(table, ours + "attention.v_proj", hf + "self_attn.v_proj", kv, h, Shard::kRows, Bias::kAdded);
-    add_linear(table, ours + "attention.o_proj", hf + "self_attn.o_proj", h, q, Shard::kColumns, Bias::kAdded);
+    add_linear(table, ours + "attention.q_proj", hf + "self_attn.q_proj", q, h, Shard::kRows, attention);
+    add_linear(table, ours + "attention.k_proj", hf + "self_attn.k_proj", kv, h, Shard::kRows, attention);
+    add_linear(table, ours + "attention.v_proj", hf + "self_attn.v_proj", kv, h, Shard::kRows, attention);
+    add_linear(table, ours + "attention.o_proj", hf + "self_attn.o_proj", h, q, Shard::kColumns, attention);
     table.push_back(whole(sinks(ours + "attention.sinks", num_attention_heads), Shard::kRows, hf + "self_attn.sinks"));
     table.push_back(whole(norm(ours + "post_attention_norm.weight", h), Shard::kReplicated, hf + "post_attention_layernorm.weight"));
     table.push_back(whole(router(ours + "router.weight", num_local_experts, h), Shard::kReplicated, hf + "mlp.router.weight"));

@@ -10,21 +10,20 @@ LlamaSizes LlamaConfig::sizes() const {
   sizes.qkv_bias = attention;
   sizes.o_bias = attention;
   sizes.mlp_bias = mlp_bias ? Bias::kAdded : Bias::kNone;
+  sizes.activation = computed(hidden_act);
   sizes.tied_head = tie_word_embeddings;
   sizes.windows.assign(static_cast<std::size_t>(num_hidden_layers), 0);
   return sizes;
 }
 
 void LlamaConfig::read_hf(const Json& config, const std::string& where) {
-  const HfConfig hf = read_decoder(config, where);
-  hf.require({"intermediate_size"});
-  hf.require_one_of("hidden_act", {"silu"});
+  bos_token_id = 1, eos_token_id = {2};  // HF's defaults; a model from scratch has its tokenizer's
+  read_decoder(config, where);
 }
 
 OrderedJson LlamaConfig::write_hf(at::ScalarType dtype) const {
   OrderedJson config = write_decoder("LlamaForCausalLM", "llama", dtype);
   config["head_dim"] = head_size();
-  config["hidden_act"] = "silu";
   config["pretraining_tp"] = 1;
   return config;
 }
@@ -41,21 +40,20 @@ void LlamaConfig::check(Violations& violations) const {
 
 LlamaSizes MistralConfig::sizes() const {
   LlamaSizes sizes{vocab_size_, hidden_size, num_attention_heads, kv_heads(), head_size(), intermediate_size, rms_norm_eps};
+  sizes.activation = computed(hidden_act);
   sizes.tied_head = tie_word_embeddings;
   sizes.windows.assign(static_cast<std::size_t>(num_hidden_layers), sliding_window.value_or(0));
   return sizes;
 }
 
 void MistralConfig::read_hf(const Json& config, const std::string& where) {
-  const HfConfig hf = read_decoder(config, where);
-  hf.require({"intermediate_size"});
-  hf.require_one_of("hidden_act", {"silu"});
+  bos_token_id = 1, eos_token_id = {2};  // as Llama's
+  read_decoder(config, where).refuse_null({"num_key_value_heads"});
 }
 
 OrderedJson MistralConfig::write_hf(at::ScalarType dtype) const {
   OrderedJson config = write_decoder("MistralForCausalLM", "mistral", dtype);
   config["head_dim"] = head_size();
-  config["hidden_act"] = "silu";
   return config;
 }
 

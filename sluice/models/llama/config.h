@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "sluice/models/activation.h"
 #include "sluice/models/decoder_config.h"
 #include "sluice/models/llama/decoder.h"
 
@@ -13,6 +14,7 @@ namespace sluice::models {
 class LlamaConfig final : public DecoderConfig<LlamaConfig> {
  public:
   std::int64_t intermediate_size = 11008;
+  HfActivation hidden_act = HfActivation::kSilu;
   bool attention_bias = false, mlp_bias = false;
 
   LlamaConfig() { max_position_embeddings = 2048; }
@@ -20,6 +22,7 @@ class LlamaConfig final : public DecoderConfig<LlamaConfig> {
   void fields(auto&& field) {
     decoder_fields(field);
     field("intermediate_size", intermediate_size, "Inner width of the feed-forward layers.");
+    field("hidden_act", hidden_act, kActivationHelp);
     field("attention_bias", attention_bias, "Whether the four linears of attention add a bias.");
     field("mlp_bias", mlp_bias, "Whether the three linears of the feed-forward layers add a bias.");
   }
@@ -37,6 +40,7 @@ class LlamaConfig final : public DecoderConfig<LlamaConfig> {
 class MistralConfig final : public DecoderConfig<MistralConfig> {
  public:
   std::int64_t intermediate_size = 14336;
+  HfActivation hidden_act = HfActivation::kSilu;
   std::optional<std::int64_t> sliding_window = 4096;
 
   MistralConfig() {
@@ -47,6 +51,7 @@ class MistralConfig final : public DecoderConfig<MistralConfig> {
   void fields(auto&& field) {
     decoder_fields(field);
     field("intermediate_size", intermediate_size, "Inner width of the feed-forward layers.");
+    field("hidden_act", hidden_act, kActivationHelp);
     field("sliding_window", sliding_window, "Positions that a token sees, itself included; all before it when null.");
   }
 

@@ -25,7 +25,7 @@ class LlamaBlock final : public Block {
         input_norm_(store.at(at + "input_norm.weight")), q_(store, at + "attention.q_proj"), k_(store, at + "attention.k_proj"),
         v_(store, at + "attention.v_proj"), o_(store, at + "attention.o_proj"), q_norm_(store.find(at + "attention.q_norm.weight")),
         k_norm_(store.find(at + "attention.k_norm.weight")), post_attention_norm_(store.at(at + "post_attention_norm.weight")),
-        mlp_(store, at + "mlp", nn::Activation::kSilu) {}
+        mlp_(store, at + "mlp", sizes.activation) {}
 
   at::ScalarType precision() const { return q_.weight().value.scalar_type(); }
 

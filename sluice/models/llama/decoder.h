@@ -1,11 +1,12 @@
-// The decoder of Llama (Touvron et al., arXiv:2302.13971) and of the model types that differ from it in sizes, biases, head norms and
-// sliding windows alone: Mistral, Qwen2 and Qwen3.
+// The decoder of Llama (Touvron et al., arXiv:2302.13971) and of the model types that differ from it in sizes, biases, activations,
+// head norms and sliding windows alone: Mistral, Qwen2 and Qwen3.
 #pragma once
 #include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "sluice/models/model.h"
+#include "sluice/nn/mlp.h"
 #include "sluice/nn/rope.h"
 
 namespace sluice::models {
@@ -17,6 +18,7 @@ struct LlamaSizes {
   double rms_norm_eps = 0;
   Bias qkv_bias = Bias::kNone, o_bias = Bias::kNone, mlp_bias = Bias::kNone;
   HeadNorm head_norm = HeadNorm::kNone;
+  nn::Activation activation = nn::Activation::kSilu;
   bool tied_head = false;
   std::vector<std::int64_t> windows = {};  // one a layer: how many positions it sees, 0 = all
 };

@@ -27,20 +27,18 @@ void QwenWindow::check(std::int64_t num_layers, Violations& violations) const {
 LlamaSizes Qwen2Config::sizes() const {
   LlamaSizes sizes{vocab_size_, hidden_size, num_attention_heads, kv_heads(), head_size(), intermediate_size, rms_norm_eps};
   sizes.qkv_bias = Bias::kAdded;
+  sizes.activation = computed(hidden_act);
   sizes.tied_head = tie_word_embeddings;
   sizes.windows = attention_windows(types(num_hidden_layers), window());
   return sizes;
 }
 
 void Qwen2Config::read_hf(const Json& config, const std::string& where) {
-  const HfConfig hf = read_decoder(config, where);
-  hf.require({"intermediate_size"});
-  hf.require_one_of("hidden_act", {"silu"});
+  read_decoder(config, where).refuse_null({"head_dim"});
 }
 
 OrderedJson Qwen2Config::write_hf(at::ScalarType dtype) const {
   OrderedJson config = write_decoder("Qwen2ForCausalLM", "qwen2", dtype);
-  config["hidden_act"] = "silu";
   if (!head_dim) config.erase("head_dim");  // not of HF's class: a null there would be taken for a size
   write(config, num_hidden_layers);
   return config;
@@ -59,21 +57,19 @@ LlamaSizes Qwen3Config::sizes() const {
   sizes.qkv_bias = attention;
   sizes.o_bias = attention;
   sizes.head_norm = HeadNorm::kQueryAndKey;
+  sizes.activation = computed(hidden_act);
   sizes.tied_head = tie_word_embeddings;
   sizes.windows = attention_windows(types(num_hidden_layers), window());
   return sizes;
 }
 
 void Qwen3Config::read_hf(const Json& config, const std::string& where) {
-  const HfConfig hf = read_decoder(config, where);
-  hf.require({"intermediate_size"});
-  hf.require_one_of("hidden_act", {"silu"});
+  read_decoder(config, where).refuse_null({"head_dim"});
 }
 
 OrderedJson Qwen3Config::write_hf(at::ScalarType dtype) const {
   OrderedJson config = write_decoder("Qwen3ForCausalLM", "qwen3", dtype);
   config["head_dim"] = head_size();
-  config["hidden_act"] = "silu";
   write(config, num_hidden_layers);
   return config;
 }

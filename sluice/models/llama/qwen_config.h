@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "sluice/models/activation.h"
 #include "sluice/models/decoder_config.h"
 #include "sluice/models/llama/decoder.h"
 
@@ -36,6 +37,7 @@ struct QwenWindow {
 class Qwen2Config final : public DecoderConfig<Qwen2Config>, public QwenWindow {
  public:
   std::int64_t intermediate_size = 22016;
+  HfActivation hidden_act = HfActivation::kSilu;
 
   Qwen2Config() {
     vocab_size_ = 151936;
@@ -46,6 +48,7 @@ class Qwen2Config final : public DecoderConfig<Qwen2Config>, public QwenWindow {
   void fields(auto&& field) {
     decoder_fields(field);
     field("intermediate_size", intermediate_size, "Inner width of the feed-forward layers.");
+    field("hidden_act", hidden_act, kActivationHelp);
     window_fields(field);
   }
 
@@ -62,6 +65,7 @@ class Qwen2Config final : public DecoderConfig<Qwen2Config>, public QwenWindow {
 class Qwen3Config final : public DecoderConfig<Qwen3Config>, public QwenWindow {
  public:
   std::int64_t intermediate_size = 22016;
+  HfActivation hidden_act = HfActivation::kSilu;
   bool attention_bias = false;
 
   Qwen3Config() {
@@ -74,6 +78,7 @@ class Qwen3Config final : public DecoderConfig<Qwen3Config>, public QwenWindow {
   void fields(auto&& field) {
     decoder_fields(field);
     field("intermediate_size", intermediate_size, "Inner width of the feed-forward layers.");
+    field("hidden_act", hidden_act, kActivationHelp);
     field("attention_bias", attention_bias, "Whether the four linears of attention add a bias.");
     window_fields(field);
   }

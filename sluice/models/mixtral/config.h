@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "sluice/models/decoder_config.h"
@@ -11,6 +12,7 @@ namespace sluice::models {
 class MixtralConfig final : public DecoderConfig<MixtralConfig> {
  public:
   std::int64_t intermediate_size = 14336, num_local_experts = 8, num_experts_per_tok = 2;
+  std::optional<std::int64_t> sliding_window;
   double router_aux_loss_coef = 0.001, router_jitter_noise = 0;
 
   MixtralConfig() {
@@ -25,6 +27,7 @@ class MixtralConfig final : public DecoderConfig<MixtralConfig> {
     field("intermediate_size", intermediate_size, "Inner width of one expert.");
     field("num_local_experts", num_local_experts, "Experts of a layer.");
     field("num_experts_per_tok", num_experts_per_tok, "Experts a token goes to (top-k).");
+    field("sliding_window", sliding_window, "Positions that a token sees, itself included; all before it when null.");
     field("router_aux_loss_coef", router_aux_loss_coef, "Weight of the load balance loss, HF's definition; moe.router_aux_loss_coef overrides it.");
     field("router_jitter_noise", router_jitter_noise, "HF's training-time noise on the mixture's input; only 0 is supported.");
   }

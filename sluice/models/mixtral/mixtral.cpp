@@ -41,7 +41,7 @@ class MixtralBlock final : public Block {
     const nn::Positions positions = context.positions();
     const auto heads = [&](const nn::Linear& linear) { return linear.forward(normed).view({context.shape.tokens(), -1, config_.head_size()}); };
     const at::Tensor query = nn::apply_rope(heads(q_), rope_, positions), key = nn::apply_rope(heads(k_), rope_, positions);
-    return context.seams.tensor.leave(o_.forward(nn::attend(query, key, heads(v_), context, layer_)).to(at::kFloat));
+    return context.seams.tensor.leave(o_.forward(nn::attend(query, key, heads(v_), context, layer_, {.window = config_.sliding_window.value_or(0)})).to(at::kFloat));
   }
 
   const MixtralConfig& config_;

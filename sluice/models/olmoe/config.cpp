@@ -4,8 +4,8 @@ namespace sluice::models {
 
 void OlmoeConfig::read_hf(const Json& config, const std::string& where) {
   const HfConfig hf = read_decoder(config, where);
-  hf.require({"intermediate_size", "num_experts", "num_experts_per_tok"});
-  hf.require_one_of("hidden_act", {"silu"});
+  hf.refuse_null({"head_dim"});
+  hf.require_one_of("hidden_act", {"silu", "swish"});
 }
 
 OrderedJson OlmoeConfig::write_hf(at::ScalarType dtype) const {

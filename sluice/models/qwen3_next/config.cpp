@@ -22,10 +22,10 @@ bool Qwen3NextConfig::has_attention(std::int64_t layer) const {
 
 void Qwen3NextConfig::read_hf(const Json& config, const std::string& where) {
   const HfConfig hf = read_decoder(config, where);
-  hf.require({"moe_intermediate_size", "num_experts_per_tok", "shared_expert_intermediate_size"});
+  hf.refuse_null({"num_key_value_heads", "head_dim"});
   read_num_experts(hf);
   hf.read_partial_rotary_factor(partial_rotary_factor);
-  hf.require_one_of("hidden_act", {"silu"});
+  hf.require_one_of("hidden_act", {"silu", "swish"});
 }
 
 // HF's config has no word for multi-token prediction in this family.

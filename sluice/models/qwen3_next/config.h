@@ -52,7 +52,7 @@ class Qwen3NextConfig final : public DecoderConfig<Qwen3NextConfig>, public Qwen
   }
 
   bool has_attention(std::int64_t layer) const;
-  std::int64_t rotary() const { return static_cast<std::int64_t>(static_cast<double>(head_size()) * partial_rotary_factor); }
+  std::int64_t rotary() const override { return static_cast<std::int64_t>(static_cast<double>(head_size()) * partial_rotary_factor); }
   nn::DeltaNetSizes delta_net() const {
     return {linear_num_key_heads, linear_num_value_heads, linear_key_head_dim, linear_value_head_dim, linear_conv_kernel_dim, rms_norm_eps};
   }

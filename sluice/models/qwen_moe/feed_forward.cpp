@@ -18,6 +18,7 @@ MoeShape QwenFeedForwardConfig::moe_shape(std::int64_t num_layers) const {
 }
 
 void QwenFeedForwardConfig::read_num_experts(const HfConfig& hf) {
+  hf.refuse_null({"num_experts", "num_local_experts"});
   std::optional<std::int64_t> old_style, new_style;
   hf.read("num_experts", old_style);
   hf.read("num_local_experts", new_style);
@@ -25,8 +26,7 @@ void QwenFeedForwardConfig::read_num_experts(const HfConfig& hf) {
     throw Error(hf.where() + ": num_experts = " + std::to_string(*old_style) + " and num_local_experts = " + std::to_string(*new_style) + " disagree",
                 "keep the one that the model was trained with in both places");
   }
-  if (!old_style && !new_style) hf.require({"num_experts"});
-  num_experts = old_style ? *old_style : *new_style;
+  if (old_style || new_style) num_experts = old_style ? *old_style : *new_style;
 }
 
 bool QwenFeedForwardConfig::check_feed_forward(std::int64_t num_layers, std::int64_t hidden_size, Violations& violations) const {

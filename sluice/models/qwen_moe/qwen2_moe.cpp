@@ -23,7 +23,7 @@ class Qwen2MoeBlock final : public Block {
 
  private:
   Qwen2MoeBlock(const Qwen2MoeConfig& config, nn::ParameterStore& store, std::int64_t layer, const nn::RopeTable& rope, const std::string& at)
-      : config_(config), layer_(layer), rope_(rope), input_norm_(store.at(at + "input_norm.weight")), q_(store, at + "attention.q_proj"),
+      : config_(config), layer_(layer), window_(config.window(layer)), rope_(rope), input_norm_(store.at(at + "input_norm.weight")), q_(store, at + "attention.q_proj"),
         k_(store, at + "attention.k_proj"), v_(store, at + "attention.v_proj"), o_(store, at + "attention.o_proj"),
         post_attention_norm_(store.at(at + "post_attention_norm.weight")), feed_forward_(config, store, at) {}
 
@@ -35,11 +35,11 @@ class Qwen2MoeBlock final : public Block {
     const nn::Positions positions = context.positions();
     const auto heads = [&](const nn::Linear& linear) { return linear.forward(normed).view({context.shape.tokens(), -1, config_.head_size()}); };
     const at::Tensor query = nn::apply_rope(heads(q_), rope_, positions), key = nn::apply_rope(heads(k_), rope_, positions);
-    return context.seams.tensor.leave(o_.forward(nn::attend(query, key, heads(v_), context, layer_)).to(at::kFloat));
+    return context.seams.tensor.leave(o_.forward(nn::attend(query, key, heads(v_), context, layer_, {.window = window_})).to(at::kFloat));
   }
 
   const Qwen2MoeConfig& config_;
-  std::int64_t layer_;
+  std::int64_t layer_, window_;
   const nn::RopeTable& rope_;
   const nn::Parameter& input_norm_;
   nn::Linear q_, k_, v_, o_;

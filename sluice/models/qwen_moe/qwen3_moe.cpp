@@ -38,7 +38,8 @@ class Qwen3MoeBlock final : public Block {
     const auto per_head = [&](const at::Tensor& x, const nn::Parameter& weight) { return nn::rms_norm(x, weight, config_.rms_norm_eps, precision()); };
     const at::Tensor query = nn::apply_rope(per_head(heads(q_), q_norm_), rope_, positions);
     const at::Tensor key = nn::apply_rope(per_head(heads(k_), k_norm_), rope_, positions);
-    return context.seams.tensor.leave(o_.forward(nn::attend(query, key, heads(v_), context, layer_)).to(at::kFloat));
+    const nn::AttentionOptions options{.window = config_.use_sliding_window ? config_.sliding_window.value_or(0) : 0};
+    return context.seams.tensor.leave(o_.forward(nn::attend(query, key, heads(v_), context, layer_, options)).to(at::kFloat));
   }
 
   const Qwen3MoeConfig& config_;

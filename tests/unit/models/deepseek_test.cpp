@@ -84,6 +84,7 @@ TEST(Deepseek, AttentionOverLatentsGivesWhatAttentionOverKeysAndValuesGives) {
   const auto v3 = tiny_deepseek<DeepseekV3Config>();
   auto every_expert = v3;
   every_expert.num_experts_per_tok = 4, every_expert.norm_topk_prob = false;  // all that two of three groups have
+  every_expert.rope_interleave = false;
   for (const ModelConfig* config : {static_cast<const ModelConfig*>(&v2), static_cast<const ModelConfig*>(&lite), static_cast<const ModelConfig*>(&v3),
                                     static_cast<const ModelConfig*>(&every_expert)}) {
     ASSERT_EQ(complaints(*config), "");
@@ -127,7 +128,7 @@ TEST(Deepseek, ImpossibleSizesAreNamed) {
   expect_complaint<V3>(v3, [](V3& c) { c.kv_lora_rank = 0; }, "model.kv_lora_rank");
   expect_complaint<V3>(v3, [](V3& c) { c.q_lora_rank = -1; }, "model.q_lora_rank");
   expect_complaint<V3>(v3, [](V3& c) { c.qk_rope_head_dim = 5; }, "model.qk_rope_head_dim");
-  expect_complaint<V3>(v3, [](V3& c) { c.first_k_dense_replace = 3; }, "model.first_k_dense_replace");
+  expect_complaint<V3>(v3, [](V3& c) { c.first_k_dense_replace = -1; }, "model.first_k_dense_replace");
   expect_complaint<V3>(v3, [](V3& c) { c.n_group = 4; }, "model.n_group");
   expect_complaint<V3>(v3, [](V3& c) { c.n_group = 6; }, "model.n_group");  // groups of one have no two best
   expect_complaint<V3>(v3, [](V3& c) { c.n_group = 0; }, "model.n_group");
@@ -141,6 +142,17 @@ TEST(Deepseek, ImpossibleSizesAreNamed) {
   using V2 = DeepseekV2Config;
   expect_complaint<V2>(v2, [](V2& c) { c.topk_method = TopkMethod::kGroupLimitedGreedy, c.n_group.reset(); }, "model.topk_method");
   expect_complaint<V2>(v2, [](V2& c) { c.hidden_size = 25; }, "model.hidden_size");
+}
+
+TEST(Deepseek, WithoutMixturesItIsADenseModel) {
+  auto config = tiny_deepseek<DeepseekV3Config>();
+  config.first_k_dense_replace = 3;
+  EXPECT_EQ(complaints(config), "");
+  EXPECT_EQ(config.moe().num_experts, 0);
+  EXPECT_EQ(config.cost(1).parameters, config.cost(1).active_parameters);
+  config.num_nextn_predict_layers = 1;  // whose block has one
+  EXPECT_EQ(config.moe().num_layers, 0);
+  EXPECT_EQ(config.moe().expert_biases, std::vector<std::string>{"mtp.0.router.correction_bias"});
 }
 
 TEST(Glm4Moe, ImpossibleSizesAreNamed) {
@@ -165,12 +177,10 @@ TEST(Deepseek, WhatItDoesNotComputeIsAnErrorThatNamesTheKey) {
     return false;
   };
   const Json v2 = as_hf(tiny_deepseek<DeepseekV2Config>()), v3 = as_hf(tiny_deepseek<DeepseekV3Config>());
-  EXPECT_TRUE(refuses(DeepseekV2Config(), v2, "norm_topk_prob", true));
   EXPECT_TRUE(refuses(DeepseekV2Config(), v2, "mlp_bias", true));
   EXPECT_TRUE(refuses(DeepseekV2Config(), v2, "moe_layer_freq", 2));
   EXPECT_TRUE(refuses(DeepseekV2Config(), v2, "topk_method", "noaux_tc"));
   EXPECT_TRUE(refuses(DeepseekV3Config(), v3, "scoring_func", "softmax"));
-  EXPECT_TRUE(refuses(DeepseekV3Config(), v3, "rope_interleave", false));
   EXPECT_TRUE(refuses(DeepseekV3Config(), v3, "hidden_act", "gelu"));
 }
 

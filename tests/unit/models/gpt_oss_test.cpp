@@ -28,7 +28,9 @@ TEST(GptOss, TheCacheGivesWhatWholePassesGiveBeyondTheWindowToo) {
   one_expert.num_experts_per_tok = 1, one_expert.num_hidden_layers = 1, one_expert.tie_word_embeddings = true;
   auto all_experts = tiny();
   all_experts.num_experts_per_tok = 4, all_experts.layer_types = {"full_attention", "full_attention", "sliding_attention"};
-  for (const GptOssConfig& config : {tiny(), one_expert, all_experts}) {
+  auto no_bias = tiny();
+  no_bias.attention_bias = false;
+  for (const GptOssConfig& config : {tiny(), one_expert, all_experts, no_bias}) {
     ASSERT_EQ(complaints(config), "");
     const RandomModel model(config);
     const at::Tensor ids = random_ids(2, 18, 61);
@@ -47,7 +49,7 @@ TEST(GptOss, WindowsFollowTheLayersTypes) {
 }
 
 TEST(GptOss, WhatItDoesNotComputeIsAnErrorThatNamesTheKey) {
-  for (const auto& [key, value] : std::vector<std::pair<const char*, Json>>{{"swiglu_limit", 10.0}, {"swiglu_alpha", 1.5}, {"attention_bias", false}, {"hidden_act", "gelu"}}) {
+  for (const auto& [key, value] : std::vector<std::pair<const char*, Json>>{{"swiglu_limit", 10.0}, {"swiglu_alpha", 1.5}, {"hidden_act", "gelu"}}) {
     Json file = as_hf(tiny());
     file[key] = value;
     try {

@@ -79,13 +79,37 @@ TEST(QwenMoe, ExpertsAreReadFromEitherKeyAndMustAgree) {
   EXPECT_THROW(Qwen3MoeConfig().read_hf(config, "config.json"), Error);
 }
 
-TEST(QwenMoe, SlidingWindowsAreRefusedByName) {
-  Json config = as_hf(Qwen2MoeConfig());
+TEST(QwenMoe, EveryOtherLayerBeforeTheLimitHasAWindowUnlessTheListSaysOtherwise) {
+  Qwen2MoeConfig config;
+  config.num_hidden_layers = 5;
+  config.use_sliding_window = true;
+  config.sliding_window = 7;
+  config.max_window_layers = 4;
+  const auto windows = [&] {
+    std::vector<std::int64_t> out;
+    for (std::int64_t layer = 0; layer < 5; ++layer) out.push_back(config.window(layer));
+    return out;
+  };
+  EXPECT_EQ(windows(), (std::vector<std::int64_t>{7, 0, 7, 0, 0}));
+  config.layer_types = {"full_attention", "full_attention", "full_attention", "sliding_attention", "full_attention"};
+  EXPECT_EQ(windows(), (std::vector<std::int64_t>{0, 0, 0, 7, 0}));
+  EXPECT_EQ(complaints(config), "");
+  config.use_sliding_window = false;
+  EXPECT_NE(complaints(config).find("model.layer_types has sliding_attention"), std::string::npos);
+  config.use_sliding_window = true;
+  config.sliding_window.reset();
+  EXPECT_NE(complaints(config).find("model.sliding_window is null"), std::string::npos);
+}
+
+TEST(QwenMoe, Qwen3MoeHasOneKindOfAttention) {
+  Json config = as_hf(Qwen3MoeConfig());
+  config["layer_types"] = std::vector<std::string>(24, "sliding_attention");
+  EXPECT_THROW(Qwen3MoeConfig().read_hf(config, "config.json"), Error);
   config["use_sliding_window"] = true;
-  EXPECT_THROW(Qwen2MoeConfig().read_hf(config, "config.json"), Error);
-  config = as_hf(Qwen2MoeConfig());
-  config["layer_types"][0] = "sliding_attention";
-  EXPECT_THROW(Qwen2MoeConfig().read_hf(config, "config.json"), Error);
+  config["sliding_window"] = 9;
+  Qwen3MoeConfig read;
+  read.read_hf(config, "config.json");
+  EXPECT_EQ(read.sliding_window, 9);
 }
 
 TEST(QwenMoe, ImpossibleSizesAreViolationsThatNameTheSetting) {

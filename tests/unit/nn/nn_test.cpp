@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <cmath>
+#include <numbers>
 
 #include "sluice/kernels/cpu/cpu_features.h"
 #include "sluice/nn/attention.h"
@@ -176,6 +177,53 @@ TEST(Rope, RotatesPairsByPositionTimesFrequency) {
   EXPECT_NEAR(y[0].item<float>(), std::cos(5.0) - 3 * std::sin(5.0), 1e-5);
   EXPECT_NEAR(y[2].item<float>(), 3 * std::cos(5.0) + std::sin(5.0), 1e-5);
   EXPECT_NEAR(y[1].item<float>(), 2 * std::cos(0.5) - 4 * std::sin(0.5), 1e-5);
+}
+
+// Of each pair of dimensions, the angle at the last of `length` positions.
+std::vector<float> last_angles(const RopeTable& table, std::int64_t length) {
+  const std::int64_t half = table.cos.size(1);
+  const at::Tensor x = at::cat({at::ones({half}), at::zeros({half})}).view({1, 1, 2 * half});
+  const at::Tensor y = apply_rope(x, table, {1, length - 1, {}}).view({2, half}), angle = at::atan2(y[1], y[0]);
+  return {angle.data_ptr<float>(), angle.data_ptr<float>() + half};
+}
+
+RopeScaling dynamic_by(double factor) {
+  RopeScaling scaling;
+  scaling.rope_type = RopeType::kDynamic;
+  scaling.factor = factor;
+  return scaling;
+}
+
+TEST(Rope, DynamicThetaGrowsWithTheTextBeyondTheModelsPositions) {
+  const RopeTable table = make_rope_table(8, 4, 100.0, dynamic_by(3));
+  EXPECT_NEAR(last_angles(table, 8)[1], 7 * 0.1, 1e-6);
+  // theta (3 * 12 / 8 - 2)^(4 / 2) = 625, whose root is 25
+  EXPECT_NEAR(last_angles(table, 12)[1], 11 / 25.0, 1e-6);
+  EXPECT_NEAR(last_angles(table, 12)[0], 11 - 4 * std::numbers::pi, 1e-5);
+}
+
+TEST(Rope, LongropeDividesByAnotherListInTextsBeyondTheOriginalLength) {
+  RopeScaling scaling;
+  scaling.rope_type = RopeType::kLongrope;
+  scaling.original_max_position_embeddings = 8;
+  scaling.short_factor = {1, 2};
+  scaling.long_factor = {4, 5};
+  const RopeTable table = make_rope_table(64, 4, 100.0, scaling);
+  EXPECT_NEAR(last_angles(table, 8)[1], 7 * 0.1 / 2, 1e-6);
+  EXPECT_NEAR(last_angles(table, 9)[0], 8.0 / 4, 1e-6);
+  EXPECT_NEAR(last_angles(table, 9)[1], 8 * 0.1 / 5, 1e-6);
+  const double factor = std::sqrt(1 + std::log(64.0 / 8) / std::log(8.0));  // on cos and sin, of short texts too
+  EXPECT_NEAR(table.cos[0][0].item<double>(), factor, 1e-6);
+  EXPECT_NEAR(apply_rope(at::ones({1, 1, 4}), table, {1, 63, {}}).square().sum().item<double>(), 4 * factor * factor, 1e-5);
+}
+
+TEST(Rope, TheLengthOfPackedRowsIsThatOfTheLongestDocument) {
+  const RopeTable table = make_rope_table(4, 4, 100.0, dynamic_by(3));
+  at::manual_seed(9);
+  const at::Tensor x = at::randn({9, 2, 4});
+  const Positions packed{9, 0, at::tensor({0, 1, 2, 0, 1, 2, 3, 4, 5}, at::kLong)};
+  EXPECT_TRUE(at::allclose(apply_rope(x, table, packed).narrow(0, 3, 6), apply_rope(x.narrow(0, 3, 6), table, {6, 0, {}})));
+  EXPECT_FALSE(at::allclose(apply_rope(x, table, packed).narrow(0, 0, 3), apply_rope(x.narrow(0, 0, 3), table, {3, 0, {}})));
 }
 
 TEST(Attention, TheKernelStaysNearAten) {
