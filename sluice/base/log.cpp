@@ -1,5 +1,8 @@
 #include "sluice/base/log.h"
 
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
 #include <ctime>
 #include <iostream>
 
@@ -7,13 +10,36 @@
 
 namespace sluice {
 
-void Log::info(const std::string& line) { write(line, level_ != Level::kQuiet); }
-void Log::note(const std::string& line) { write("note: " + line, level_ != Level::kQuiet); }
-void Log::warning(const std::string& line) { write("warning: " + line, true); }
-void Log::debug(const std::string& line) {
-  if (level_ == Level::kVerbose) write(line, true);
+LogLevel log_level_of_environment() {
+  const char* const given = std::getenv("SLUICE_LOG_LEVEL");
+  if (given == nullptr || *given == '\0') return LogLevel::kInfo;
+  std::string word = given;
+  std::ranges::transform(word, word.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const auto all = names(LogLevel{});
+  const auto found = std::ranges::find(all, word);
+  if (found == all.end()) throw Error("SLUICE_LOG_LEVEL = " + std::string(given) + " is not a level", "set it to debug, info, warning or error, or unset it");
+  return static_cast<LogLevel>(found - all.begin());
 }
-void Log::file_only(const std::string& line) { write(line, false); }
+
+void Log::info(const std::string& line) { write(line, LogLevel::kInfo); }
+void Log::note(const std::string& line) { write("note: " + line, LogLevel::kInfo); }
+void Log::warning(const std::string& line) { write("warning: " + line, LogLevel::kWarning); }
+void Log::debug(const std::string& line) { write("debug: " + line, LogLevel::kDebug); }
+
+void Log::file_only(const std::string& line) {
+  const std::lock_guard lock(mutex_);
+  append(line);
+}
+
+LogLevel Log::level() const {
+  const std::lock_guard lock(mutex_);
+  return level_;
+}
+
+void Log::set_level(LogLevel level) {
+  const std::lock_guard lock(mutex_);
+  level_ = level;
+}
 
 void Log::open_file(const fs::path& path) {
   const std::lock_guard lock(mutex_);
@@ -26,10 +52,15 @@ void Log::set_sink(std::function<void(const std::string&)> sink) {
   sink_ = std::move(sink);
 }
 
-void Log::write(const std::string& line, bool to_terminal) {
+void Log::write(const std::string& line, LogLevel importance) {
   const std::lock_guard lock(mutex_);
-  if (to_terminal && sink_) sink_(line);
-  else if (to_terminal) std::cerr << line << std::endl;
+  const bool shown = importance >= level_;
+  if (shown && sink_) sink_(line);
+  else if (shown) std::cerr << line << std::endl;
+  if (shown || importance > LogLevel::kDebug) append(line);
+}
+
+void Log::append(const std::string& line) {
   if (!file_.is_open()) return;
   char stamp[32];
   const std::time_t now = std::time(nullptr);

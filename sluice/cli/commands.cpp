@@ -1,5 +1,6 @@
 #include "sluice/cli/bench.h"
 #include "sluice/cli/command.h"
+#include "sluice/cli/config.h"
 #include "sluice/cli/convert.h"
 #include "sluice/cli/data.h"
 #include "sluice/cli/doctor.h"
@@ -27,6 +28,7 @@ const std::vector<Command>& commands() {
       {"monitor", "watch a run in the terminal", run_monitor},
       {"bench", "measure training and generation on the benchmark model", run_bench},
       {"recipes", "list and show recipes", run_recipes},
+      {"config", "recipes from other systems' configuration files", run_config},
       {"doctor", "what this machine has", run_doctor},
   };
   return all;

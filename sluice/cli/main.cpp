@@ -59,6 +59,7 @@ int main(int argc, char** argv) {
   exit_on_interrupt();
   Log log;
   try {
+    log.set_level(log_level_of_environment());
     const int status = dispatch({argv + 1, argv + argc}, log);
     cli::require_output_written();
     return status;

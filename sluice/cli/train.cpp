@@ -25,6 +25,7 @@ struct TrainArguments {
   std::vector<config::Setting> overrides;  // in the order given; later ones win
   train::RunOptions options;
   bool dry_run = false, help = false, disable_routing = false;
+  std::vector<std::string> notes;  // of flags that are taken and change nothing
 };
 
 constexpr const char* kUsage =
@@ -33,7 +34,9 @@ constexpr const char* kUsage =
     "  --resume PATH|latest   go on from a run, a step folder, or the newest checkpoint in --output-dir\n"
     "  --overwrite            replace a run that is already in --output-dir\n"
     "  --disable-routing      train without routing supervision (routing_supervision.weight=0)\n"
-    "  --dry-run              check everything, say what would run, start nothing\n\n"
+    "  --dry-run              check everything, say what would run, start nothing\n"
+    "  --framework NAME       taken from Primus's command lines (megatron_bridge, megatron, torchtitan); changes nothing, and says so\n"
+    "  --convert-from-hf      the same: model.load reads Hugging Face's folders as they are\n\n"
     "Several values of one setting, separated by commas, make a sweep: routing_supervision.weight=0,0.05,0.1\n";
 
 void print_help() {
@@ -43,7 +46,7 @@ void print_help() {
 }
 
 [[noreturn]] void unknown_flag(const std::string& name) {
-  std::vector<std::string> known{"config", "config-file", "resume", "overwrite", "disable-routing", "dry-run", "help"};
+  std::vector<std::string> known{"config", "config-file", "resume", "overwrite", "disable-routing", "dry-run", "framework", "convert-from-hf", "help"};
   for (const train::Flag& flag : train::flags()) known.push_back(flag.name);
   for (const config::Alias& alias : train::aliases()) {
     if (alias.from.find('.') == std::string::npos) known.push_back(flag_name(alias.from));
@@ -56,6 +59,13 @@ std::string resume_from(const std::string& value) {
   return value;
 }
 
+// A flag's name as Primus's command lines have it: which of its back ends runs.
+std::string framework_note(const std::string& name) {
+  const std::vector<std::string> known{"megatron_bridge", "megatron", "torchtitan"};
+  if (std::ranges::find(known, name) == known.end()) throw Error("--framework " + name + " is none that is known", "leave it out, or give " + join_or(known));
+  return "--framework " + name + " changes nothing: Sluice trains by itself";
+}
+
 // What each setting was given by, of the flags that mean it, and the values.
 using Said = std::map<std::string, std::pair<std::string, std::vector<std::string>>>;
 
@@ -66,6 +76,11 @@ void require_one_word(Said& said, const std::string& key, const std::string& fla
     throw Error("--" + before->second.first + " and --" + flag + " both mean " + key + ", and say different things", "give one of them");
   }
   before->second = {flag, values};
+}
+
+bool may_stand_alone(const std::string& name) {
+  const auto flag = std::ranges::find(train::flags(), name, &train::Flag::name);
+  return flag != train::flags().end() && flag->value == train::FlagValue::kTrueIfNone;
 }
 
 // The setting that a flag stands for: one of our flags, or a setting's other name at the top level, such as TrainingArguments have
@@ -91,10 +106,15 @@ TrainArguments parse(const Arguments& arguments) {
     const std::string written = word.substr(2, equals == std::string::npos ? equals : equals - 2), name = flag_name(written);
     const auto value = [&]() -> std::string {
       if (equals != std::string::npos) return word.substr(equals + 1);
+      if (may_stand_alone(name)) {
+        const std::string next = i + 1 < arguments.size() ? arguments[i + 1] : "";
+        const bool is_word = next == "true" || next == "false";
+        return is_word ? arguments[++i] : "true";
+      }
       if (i + 1 == arguments.size()) throw Error("--" + name + " needs a value", "write --" + name + " VALUE");
       return arguments[++i];
     };
-    if (equals != std::string::npos && (name == "overwrite" || name == "disable-routing" || name == "dry-run" || name == "help")) {
+    if (equals != std::string::npos && (name == "overwrite" || name == "disable-routing" || name == "dry-run" || name == "convert-from-hf" || name == "help")) {
       throw Error(word + ": --" + name + " takes no value", "write --" + name + ", or leave it out");
     }
     if (const std::string key = key_of_flag(name); !key.empty()) {
@@ -108,6 +128,8 @@ TrainArguments parse(const Arguments& arguments) {
     else if (name == "overwrite") out.options.existing = train::Existing::kOverwrite;
     else if (name == "disable-routing") out.disable_routing = true;
     else if (name == "dry-run") out.dry_run = true;
+    else if (name == "framework") out.notes.push_back(framework_note(value()));
+    else if (name == "convert-from-hf") out.notes.push_back("--convert-from-hf changes nothing: model.load reads Hugging Face's folders as they are");
     else if (name == "help") out.help = true;
     else if (written.find('.') != std::string::npos) out.overrides.push_back(config::parse_override(written + "=" + value()));
     else unknown_flag(name);
@@ -220,7 +242,9 @@ std::vector<train::ResolvedRecipe> resolve_all(const std::vector<config::Setting
   for (const Variant& variant : variants) {
     try {
       resolved.push_back(resolve(recipe, variant));
-      resolved.back().recipe.output_dir = (fs::path(resolved.back().recipe.output_dir) / variant.name).string();
+      train::Recipe& own = resolved.back().recipe;
+      own.output_dir = (fs::path(own.output_dir) / variant.name).string();
+      if (!own.checkpoint.hf_save_path.empty()) own.checkpoint.hf_save_path = (fs::path(own.checkpoint.hf_save_path) / variant.name).string();
     } catch (const Error& error) {
       if (seen.insert(error.problem()).second) violations.add(variant.name + ": " + error.problem(), error.remedy());
     }
@@ -230,6 +254,8 @@ std::vector<train::ResolvedRecipe> resolve_all(const std::vector<config::Setting
 }
 
 void run_one(const train::ResolvedRecipe& resolved, const TrainArguments& given, Log& log) {
+  log.set_level(resolved.recipe.log.level.value_or(log_level_of_environment()));
+  for (const std::string& line : resolved.given) log.debug(line);
   if (!given.dry_run) return train::run(resolved, given.options, log);
   for (const std::string& line : train::dry_run(resolved, given.options)) std::cout << line << "\n";
 }
@@ -278,6 +304,7 @@ int run_train(const Arguments& arguments, Log& log) {
     print_help();
     return 0;
   }
+  for (const std::string& note : given.notes) log.note(note);
   if (!given.dry_run) outlive_readers();  // metrics.jsonl and log.txt have what the pipe would have shown
   std::vector<config::Setting> recipe;
   if (!given.config.empty()) recipe = config::load_recipe(config::find_recipe(given.config, recipe_folders()), recipe_folders());

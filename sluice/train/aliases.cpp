@@ -111,6 +111,13 @@ std::vector<config::Alias> make_aliases() {
       {"lora.lora_dropout", "lora.dropout"},
       {"lora.lora_target_modules", "lora.target_modules"},
       {"use_lora", "lora.use_lora"},
+      // Primus's top-level keys and flags.
+      {"load", "model.load"},
+      {"hf_model_name_or_path", "model.load"},
+      {"data_path", "data.path"},
+      {"convert_to_hf", "checkpoint.export_hf"},
+      {"checkpointing.convert_to_hf", "checkpoint.export_hf"},
+      {"hf_save_path", "checkpoint.hf_save_path"},
   };
   add_arguments(all);
   return all;
@@ -141,6 +148,8 @@ const std::vector<Flag>& flags() {
       {"data-path", "data.path"},
       {"model-id", "model.load"},
       {"pretrained-checkpoint", "model.load"},
+      {"load", "model.load"},
+      {"hf-model-name-or-path", "model.load"},
       {"output-dir", "output_dir"},
       {"epochs", "train.epochs"},
       {"train-iters", "train.train_iters"},
@@ -161,12 +170,15 @@ const std::vector<Flag>& flags() {
       {"routing-weight", "routing_supervision.weight"},
       {"routing-loss-weight", "routing_supervision.weight"},
       {"seed", "train.seed"},
-      {"use-lora", "lora.use_lora"},
+      {"use-lora", "lora.use_lora", FlagValue::kTrueIfNone},
       {"lora-rank", "lora.rank"},
       {"lora-alpha", "lora.alpha"},
       {"lora-dropout", "lora.dropout"},
       {"lora-target-modules", "lora.target_modules"},
       {"adapter", "lora.adapter"},
+      {"convert-to-hf", "checkpoint.export_hf", FlagValue::kTrueIfNone},
+      {"hf-save-path", "checkpoint.hf_save_path"},
+      {"log-level", "log.level"},
   };
   return all;
 }

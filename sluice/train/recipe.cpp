@@ -106,6 +106,11 @@ ResolvedRecipe resolve(std::vector<config::Setting> settings, const ModelFinder&
   config::resolve_aliases(settings, aliases());
   check_names(settings, violations);
   find_recipe_paths(settings, find_model, violations, resolved.notes);
+  for (const config::Setting& setting : settings) {
+    const config::Value& value = setting.value;
+    const std::string text = value.is_list ? config::format(value.items) : value.items.empty() ? "null" : value.items[0];
+    resolved.given.push_back(setting.key + " = " + text + " (" + setting.where + ")");
+  }
   const auto first_size = std::stable_partition(settings.begin(), settings.end(), [](const auto& setting) { return !is_size(setting); });
   const std::vector<config::Setting> sizes(first_size, settings.end());
   settings.erase(first_size, settings.end());

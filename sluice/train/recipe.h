@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "sluice/base/log.h"
 #include "sluice/config/recipe.h"
 #include "sluice/data/config.h"
 #include "sluice/loss/objective.h"
@@ -69,20 +70,24 @@ struct MoeSection {
 struct CheckpointSection {
   std::int64_t save_interval = 0, keep = 3;
   bool export_hf = false;
+  std::string hf_save_path;
   void fields(auto&& field) {
     field("save_interval", save_interval, "Steps between checkpoints; 0 = only at the end.");
     field("keep", keep, "Newest checkpoints to keep; the best by validation loss stays as well. 0 = all.");
-    field("export_hf", export_hf, "Write the final weights to OUTPUT_DIR/hf in Hugging Face's layout too.");
+    field("export_hf", export_hf, "Write the final weights in Hugging Face's layout too, LoRA merged into them.");
+    field("hf_save_path", hf_save_path, "Folder for that; empty = OUTPUT_DIR/hf.");
   }
 };
 
 struct LogSection {
   std::int64_t interval = 1, exact_match_samples = 100;
   bool tensorboard = true;
+  std::optional<LogLevel> level;
   void fields(auto&& field) {
     field("interval", interval, "Steps between log lines and records of expert load; metrics.jsonl has every step.");
     field("exact_match_samples", exact_match_samples, "Held-out questions to answer at the end of a run, for exact_match in summary.json; 0 = none.");
     field("tensorboard", tensorboard, "Whether to write TensorBoard event files.");
+    field("level", level, "What the terminal shows: debug, info, warning or error; null = what SLUICE_LOG_LEVEL says, else info. log.txt has info and above.");
   }
 };
 
@@ -129,6 +134,8 @@ struct Recipe {
     field("output_dir", output_dir, "The run folder.");
   }
 
+  // Where checkpoint.export_hf writes.
+  fs::path export_folder() const { return checkpoint.hf_save_path.empty() ? fs::path(output_dir) / "hf" : fs::path(checkpoint.hf_save_path); }
   std::int64_t accumulation_steps() const { return gradient_steps_of(train); }
   std::int64_t global_batch_size() const { return train.micro_batch_size * accumulation_steps(); }
   static std::int64_t gradient_steps_of(const TrainSection& train);
@@ -138,6 +145,7 @@ struct Recipe {
 struct ResolvedRecipe {
   Recipe recipe;
   std::shared_ptr<models::ModelConfig> model_config;
+  std::vector<std::string> given;  // "optimizer.lr = 1e-4 (sft.yaml:12)": each setting that was given, in that order; later ones hold
   std::vector<std::string> notes;  // settings of the recipe that have no effect, paths found beside the recipe
 };
 
@@ -165,8 +173,10 @@ struct SizeAlias {
 const std::vector<SizeAlias>& size_aliases();
 
 // A command-line flag that sets one setting. `name` without dashes; '_' and '-' are the same in it.
+enum class FlagValue { kNeeded, kTrueIfNone };  // kTrueIfNone: the flag alone says true; `true` or `false` may follow
 struct Flag {
   std::string name, key;
+  FlagValue value = FlagValue::kNeeded;
 };
 const std::vector<Flag>& flags();
 

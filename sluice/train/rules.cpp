@@ -183,8 +183,9 @@ const std::vector<Idle>& idle_settings() {
   const auto unsupervised = [](const Recipe& r, const ModelConfig*) { return r.routing_supervision.weight == 0; };
   const auto not_questions = [](const Recipe& r, const ModelConfig*) { return r.data.format != data::Format::kQa; };
   const auto no_conversations = [](const Recipe& r, const ModelConfig*) { return !data::has_conversations(r.data.format); };
+  const auto no_lora = [](const Recipe& r, const ModelConfig*) { return !r.lora.use_lora; };
   const auto not_oasst = [](const Recipe& r, const ModelConfig*) { return r.data.format != data::Format::kOasst; };
-  const std::string no_weight = "routing_supervision.weight is 0", rows_only = "rows of this data.format are no conversations", no_trees = "data.format is not oasst";
+  const std::string no_weight = "routing_supervision.weight is 0", rows_only = "rows of this data.format are no conversations", no_trees = "data.format is not oasst", not_lora = "lora.use_lora is false";
   static const std::vector<Idle> all{
       {"routing_supervision.target", unsupervised, no_weight},
       {"routing_supervision.temperature", unsupervised, no_weight},
@@ -211,7 +212,13 @@ const std::vector<Idle>& idle_settings() {
       {"data.seq_length", [](const Recipe& r, const ModelConfig*) { return r.data.format == data::Format::kTokenIds; }, "rows of format token_ids are used whole"},
       {"moe.aux_loss_scope", [](const Recipe& r, const ModelConfig*) { return r.moe.aux_loss == loss::AuxLoss::kPerSequence && r.moe.aux_loss_scope == loss::AuxScope::kGlobalBatch; }, "per_sequence does not depend on it"},
       {"moe.expert_bias_update_rate", [](const Recipe& r, const ModelConfig*) { return r.moe.freeze_router; }, "moe.freeze_router keeps routers as they are"},
-      {"lora.", [](const Recipe& r, const ModelConfig*) { return !r.lora.use_lora; }, "lora.use_lora is false"},
+      {"checkpoint.hf_save_path", [](const Recipe& r, const ModelConfig*) { return !r.checkpoint.export_hf; }, "checkpoint.export_hf is false"},
+      {"lora.rank", no_lora, not_lora},
+      {"lora.alpha", no_lora, not_lora},
+      {"lora.dropout", no_lora, not_lora},
+      {"lora.use_rslora", no_lora, not_lora},
+      {"lora.target_modules", no_lora, not_lora},
+      {"lora.experts", no_lora, not_lora},
       {"train.freeze", [](const Recipe& r, const ModelConfig*) { return r.lora.use_lora; }, "LoRA trains its adapters alone"},
       {"moe.", [](const Recipe&, const ModelConfig* model) { return model && model->moe().num_experts == 0; }, "the model is dense"},
   };

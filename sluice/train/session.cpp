@@ -44,7 +44,8 @@ void log_aux_loss(const StepConfig& step, const models::MoeShape& moe, Log& log)
 SessionData open_data(const ResolvedRecipe& resolved) {
   const Recipe& recipe = resolved.recipe;
   SessionData data;
-  const fs::path given = recipe.model.tokenizer.empty() ? fs::path(recipe.model.load) : fs::path(recipe.model.tokenizer);
+  const fs::path model = recipe.model.load.empty() ? fs::path() : checkpoint::resolve_model_folder(recipe.model.load);
+  const fs::path given = recipe.model.tokenizer.empty() ? model : fs::path(recipe.model.tokenizer);
   const fs::path folder = fs::is_directory(given) ? given : given.parent_path();
   const bool needed = recipe.data.format != data::Format::kTokenIds;
   if (!given.empty() && (needed || !recipe.model.tokenizer.empty() || !text::tokenizer_files(folder).empty())) {

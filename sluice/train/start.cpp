@@ -38,17 +38,30 @@ Folder look_at_folder(const fs::path& output, const Recipe& recipe, const RunOpt
   return Folder::kReplaces;
 }
 
-// Adds a run folder that cannot be made or written.
-void check_writable(const fs::path& output, Violations& violations) {
-  const char* const remedy = "give another --output-dir, or make that folder yours to write";
+// Adds a folder (`what`: "the run folder") that cannot be made or written.
+void check_writable(const fs::path& output, const std::string& what, const std::string& remedy, Violations& violations) {
   fs::path existing = fs::absolute(output).lexically_normal();
   std::error_code failed;
   while (!fs::exists(existing, failed) && existing.has_relative_path()) existing = existing.parent_path();
   if (!fs::is_directory(existing, failed)) {
-    violations.add("cannot make the run folder " + output.string() + ": " + existing.string() + " is not a folder", remedy);
+    violations.add("cannot make " + what + " " + output.string() + ": " + existing.string() + " is not a folder", remedy);
   } else if (access(existing.c_str(), W_OK | X_OK) != 0) {
-    violations.add("cannot write the run folder " + output.string() + ": no permission to write in " + existing.string(), remedy);
+    violations.add("cannot write " + what + " " + output.string() + ": no permission to write in " + existing.string(), remedy);
   }
+}
+
+// Adds a checkpoint.hf_save_path that something else lies in, which the export would mix with or replace.
+void check_export_folder(const Recipe& recipe, const RunOptions& options, Violations& violations) {
+  if (!recipe.checkpoint.export_hf || recipe.checkpoint.hf_save_path.empty()) return;
+  const fs::path folder = recipe.checkpoint.hf_save_path;
+  const char* const remedy = "give another checkpoint.hf_save_path, or leave it out: the export is then in the run folder";
+  check_writable(folder, "checkpoint.hf_save_path", remedy, violations);
+  std::error_code failed;
+  if (!fs::is_directory(folder, failed) || fs::is_empty(folder, failed)) return;
+  const bool replaces_an_export = fs::exists(folder / "config.json", failed) && (!options.resume.empty() || options.existing == Existing::kOverwrite);
+  const bool is_base = !recipe.model.load.empty() && fs::equivalent(folder, recipe.model.load, failed);
+  if (is_base) violations.add("checkpoint.hf_save_path = " + folder.string() + " is model.load, which the export would replace", remedy);
+  else if (!replaces_an_export) violations.add("checkpoint.hf_save_path = " + folder.string() + " is not empty", remedy);
 }
 
 // What a schedule and a length of training make of each other that may not be meant.
@@ -90,7 +103,8 @@ Start check_start(const ResolvedRecipe& resolved, const RunOptions& options) {
     start.footprint = footprint(resolved);
     check_memory(start.footprint, violations);
   }
-  check_writable(output, violations);
+  check_writable(output, "the run folder", "give another --output-dir, or make that folder yours to write", violations);
+  check_export_folder(recipe, options, violations);
   start.folder = gathered(violations, [&] { return look_at_folder(output, recipe, options, start.warnings); }).value_or(Folder::kFresh);
   auto data = gathered(violations, [&] { return open_data(resolved); });
 

@@ -53,7 +53,7 @@ TEST(Display, LogLineIsWhatPeopleGrepFor) {
 TEST(Display, ElsewhereThanOnATerminalItLogsPlainLinesAtTheInterval) {
   const TemporaryFolder run;
   std::ostringstream out;
-  Log log(Log::Level::kQuiet);
+  Log log(LogLevel::kWarning);
   log.open_file(run.path() / "log.txt");
   {
     Display display(out, Terminal{}, log, kOptions);
