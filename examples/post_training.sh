@@ -9,12 +9,12 @@
 #     interactive  asks which (the default)
 #
 # Variables: MODEL (default: a small model that is trained first), DATA (rows in Alpaca's columns; default: the sample beside this script),
-# TEMPLATE (default: alpaca; chat is the model's own), STEPS (default: 40), OUTPUT (default: runs/post_training), SLUICE (the program).
+# TEMPLATE (default: alpaca; chat is the model's own), STEPS (default: 60), OUTPUT (default: runs/post_training), SLUICE (the program).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${DATA:-examples/sample_instructions.jsonl}
 template=${TEMPLATE:-alpaca}
-steps=${STEPS:-40}
+steps=${STEPS:-60}
 output=${OUTPUT:-runs/post_training}
 sluice=${SLUICE:-build/release/sluice}
 
@@ -32,7 +32,7 @@ make_small_model() {
   say "a small model to begin with"
   run "$sluice" train model.architecture=llama model.tokenizer=data/tokenizer model.vocab_size=2048 model.hidden_size=128 model.intermediate_size=256 \
     model.num_hidden_layers=4 model.num_attention_heads=4 model.num_key_value_heads=2 model.max_position_embeddings=512 model.tie_word_embeddings=true \
-    data.path=data/questions/train.jsonl data.format=qa train.train_iters=100 train.micro_batch_size=16 optimizer.lr=2e-3 log.interval=20 \
+    data.path=data/questions/train.jsonl data.format=qa train.train_iters=200 train.micro_batch_size=16 optimizer.lr=2e-3 log.interval=50 \
     checkpoint.export_hf=true output_dir="$output/base" --overwrite
 }
 
@@ -107,7 +107,7 @@ workflow() {
   ask "$output/$mode-hf"
 }
 
-# A small model learns at rates at which a large one would break.
+# A small model learns at rates at which a large one would break. It has a million parameters: it shows the way, its answers make little sense.
 rate() { if [ -z "${MODEL:-}" ]; then echo "optimizer.lr=$1 optimizer.min_lr=0"; fi; }
 
 newest_run() {
@@ -134,11 +134,11 @@ fi
 case $mode in
   sft | hf | lora)
     if [ -z "${MODEL:-}" ]; then make_small_model; fi
-    read -r -a learning <<< "$(rate 1e-3)"
+    if [ "$mode" = lora ]; then read -r -a learning <<< "$(rate 5e-3)"; else read -r -a learning <<< "$(rate 1e-3)"; fi
     base=${MODEL:-$output/base/hf}
     if [ "$mode" = sft ]; then workflow sft sft "${MODEL:-$output/base}" "$base" checkpoint.export_hf=false ${learning[@]+"${learning[@]}"}
     elif [ "$mode" = hf ]; then workflow hf sft "$base" "$base" checkpoint.export_hf=false ${learning[@]+"${learning[@]}"}
-    else workflow lora lora "$base" "$base" ${learning[@]+"${learning[@]}"}
+    else workflow lora lora "$base" "$base" lora.target_modules=all-linear ${learning[@]+"${learning[@]}"}
     fi ;;
   export)
     newest=$(newest_run)

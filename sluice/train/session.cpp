@@ -105,6 +105,7 @@ Session::Session(const ResolvedRecipe& r, SessionData opened, Log& log) : resolv
                                                 recipe.data.instruct.length_buckets ? recipe.global_batch_size() : 0);
   log.info("model: " + recipe.model.architecture + ", " + std::to_string(store->num_elements()) + " parameters, " + std::to_string(store->num_trainable()) +
            " trained, " + config::format(recipe.train.precision));
+  if (!adapters.empty()) log.info("adapters: " + std::to_string(adapters.size()) + " of rank " + std::to_string(adapters[0].rank) + "; " + checkpoint::adapter_readers(adapters));
   log_aux_loss(settings, moe, log);
 }
 

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TOP = ("sluice", "tests", "docs", "recipes", "data", "scripts", "cmake", "bench", ".ci")  # a path that begins so is one of the repository
+TOP = ("sluice", "tests", "docs", "recipes", "data", "scripts", "cmake", "bench", "examples", ".ci")  # a path that begins so is one of the repository
 FILE_ENDINGS = {"txt", "json", "jsonl", "yaml", "html", "md", "h", "cpp", "py", "safetensors"}  # `log.txt` is a file, not a setting
 
 
@@ -25,6 +25,15 @@ def fences(text):
 
 def inline_code(text):
     return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+
+
+def without_their_names(text):
+    """The page without what stands in the column `theirs` of a table: keys of other systems, which look like settings of ours."""
+    out, theirs = [], False
+    for line in text.splitlines():
+        theirs = line.startswith("|") and (theirs or line.startswith("| theirs |"))
+        out.append(line.split("|", 2)[2] if theirs else line)
+    return "\n".join(out)
 
 
 def command_lines(text):
@@ -105,6 +114,8 @@ def wrong_commands(root, help_of):
                     continue
             known = flags_in(help_of(tuple(path)))
             for word in words[2:]:
+                if word == "--":  # what follows is another program's
+                    break
                 flag = word.split("=")[0].replace("_", "-")
                 if flag.startswith("--") and flag not in known:
                     out.append(f"{says}: {flag} is not a flag of it")
@@ -117,8 +128,8 @@ def wrong_settings(root, help_of):
     out = []
     for page in pages(root):
         text = page.read_text()
-        named = [code.split("=")[0] for code in inline_code(text)]
-        named += [word.split("=")[0] for words in command_lines(text) for word in words[1:] if "=" in word and not word.startswith("-")]
+        named = [code.split("=")[0] for code in inline_code(without_their_names(text)) if " -- " not in code]
+        named += [word.split("=")[0] for words in command_lines(text) for word in words[1:] if "=" in word and not word.startswith("-") and "--" not in words]
         for key in named:
             match = re.fullmatch(r"([a-z_]+)\.([a-z0-9_]+|\*)", key)
             if not match or match.group(1) not in sections or match.group(2) in FILE_ENDINGS:
@@ -196,7 +207,7 @@ def all_wrong(root):
 
 
 def test_pages_that_are_right_pass(page):
-    root = page("`log.txt`, `data.path=x`, `log.*`, `runs/x`, `sluice COMMAND --help`\n\n"
+    root = page("`log.txt`, `data.path=x`, `log.*`, `runs/x`, `sluice COMMAND --help`\n\n| theirs | ours |\n| --- | --- |\n| `data.max_length` | `data.path` |\n\n"
                 "```sh\nsluice train --config a --data_file b \\\n  data.path=c log.interval=2   # --nonsense\nsluice data split --input x && make test\n```\n")
     assert all_wrong(root) == []
 
@@ -215,6 +226,8 @@ def test_pages_that_are_right_pass(page):
     ("```sh\nsluice train \\\n  --nonsense\n```\n", "--nonsense is not a flag"),
     ("```sh\nsluice train data.pth=3\n```\n", "data.pth is not a setting"),
     ("`log.intervall`", "log.intervall is not a setting"),
+    ("| theirs | ours |\n| --- | --- |\n| `data.max_length` | `data.pth` |\n", "data.pth is not a setting"),
+    ("| ours | theirs |\n| --- | --- |\n| `data.pth` | `data.path` |\n", "data.pth is not a setting"),
 ])
 def test_a_page_that_is_wrong_is_found(page, text, says):
     found = all_wrong(page(text))
