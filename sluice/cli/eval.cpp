@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <algorithm>
 #include <iomanip>
 #include <iostream>
 #include <limits>
@@ -14,6 +15,7 @@
 #include "sluice/cli/model_flags.h"
 #include "sluice/data/categories.h"
 #include "sluice/data/data_file.h"
+#include "sluice/eval/answers.h"
 #include "sluice/eval/evaluate.h"
 
 namespace sluice::cli {
@@ -37,13 +39,13 @@ void declare(CLI::App& app, EvalFlags& flags) {
   app.add_option("--max-samples", flags.max_samples, "Only the file's first N rows; 0: all")->check(whole_number(0));
   app.add_option("--batch-size", flags.batch_size, "Rows that run at once")->capture_default_str()->check(whole_number(1));
   flags.exact_match_option =
-      app.add_option("--exact-match-samples", flags.exact_match_samples, "qa: answer only the first N questions; 0: none; default: all")
+      app.add_option("--exact-match-samples", flags.exact_match_samples, "Answer only the first N rows, for exact match and ROUGE-L; 0: none; default: all of qa, none of conversations")
           ->check(whole_number(0));
   flags.seq_length_option = app.add_option("--seq-length", flags.seq_length,
                                            "qa: most tokens of a prompt, default 64; text and conversations: of a row, default: the model's positions")
                                 ->check(whole_number(1));
   flags.max_target_length_option =
-      app.add_option("--max-target-length", flags.max_target_length, "qa: most tokens of an answer with its end token, default 32")
+      app.add_option("--max-target-length", flags.max_target_length, "Most tokens of an answer with its end token; default: 32 for qa, 128 for conversations")
           ->check(whole_number(1));
   app.add_flag("--json", flags.json, "Print one JSON object; what was not measured is null");
 }
@@ -63,9 +65,9 @@ data::DataConfig data_config(const EvalFlags& flags) {
   config.format = named<data::Format>("format", flags.format);
   config.instruct.chat_template = named<data::Template>("template", flags.chat_template);
   if (!data::has_conversations(config.format)) forbid(flags.template_option, "on rows that are no conversations", "leave it out, or give their --format");
-  if (config.format != data::Format::kQa) {
+  if (config.format != data::Format::kQa && !data::has_conversations(config.format)) {
     for (const CLI::Option* option : {flags.max_target_length_option, flags.exact_match_option})
-      forbid(option, "on rows without questions", "leave it out, or use --format qa");
+      forbid(option, "on rows without questions", "leave it out, or use --format qa or one of conversations");
   }
   if (config.format == data::Format::kTokenIds)
     forbid(flags.seq_length_option, "on rows of token ids, which are used whole", "leave it out");
@@ -97,7 +99,7 @@ class Progress {
 OrderedJson with_all_keys(const monitor::Evaluation& evaluation) {
   const OrderedJson measured = monitor::to_json(evaluation);
   OrderedJson out;
-  for (const char* key : {"lm_loss", "perplexity", "exact_match", "routing"}) out[key] = measured.value(key, OrderedJson(nullptr));
+  for (const char* key : {"lm_loss", "perplexity", "exact_match", "rouge_l", "turn_loss", "category_loss", "routing"}) out[key] = measured.value(key, OrderedJson(nullptr));
   if (!evaluation.routing) return out;
   OrderedJson routing;
   for (const char* key : {"accuracy", "mutual_information_nats", "kl", "expert_share", "label_expert"})
@@ -119,6 +121,9 @@ void print_figures(const monitor::Evaluation& evaluation, std::ostream& out) {
   line("loss", evaluation.lm_loss);
   line("perplexity", evaluation.perplexity);
   line("exact match", evaluation.exact_match);
+  line("ROUGE-L", evaluation.rouge_l);
+  for (std::size_t i = 0; i < evaluation.turn_loss.size(); ++i) line(("loss of answer " + std::to_string(i + 1)).c_str(), evaluation.turn_loss[i]);
+  for (const auto& [name, loss] : evaluation.category_loss) line(("loss, " + name).c_str(), loss);
   if (!evaluation.routing) return;
   const monitor::RoutingFigures& routing = *evaluation.routing;
   line("routing accuracy", routing.accuracy);
@@ -169,6 +174,10 @@ int run_eval(const Arguments& arguments, Log& log) {
   options.max_target_length = config.max_target_length;
   if (config.format == data::Format::kQa)
     options.exact_match_rows = flags.exact_match_samples < 0 ? dataset->size() : flags.exact_match_samples;
+  if (data::has_conversations(config.format)) {
+    options.answered_rows = std::max<std::int64_t>(0, flags.exact_match_samples);
+    if (config.max_target_length == 0) options.max_target_length = eval::AnswerOptions{}.max_tokens;
+  }
   options.on_progress = Progress(log, dataset->size());
   const monitor::Evaluation evaluation = eval::evaluate(loaded.runnable(), *dataset, options);
   if (flags.json)

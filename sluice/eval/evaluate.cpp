@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "sluice/base/error.h"
+#include "sluice/eval/answers.h"
 #include "sluice/eval/exact_match.h"
+#include "sluice/eval/loss_groups.h"
 #include "sluice/eval/routing_figures.h"
 #include "sluice/loss/cross_entropy.h"
 #include "sluice/loss/objective.h"
@@ -44,6 +46,7 @@ monitor::Evaluation evaluate(const generate::Runnable& runnable, const data::Dat
   const models::MoeShape moe = runnable.config.moe();
   RoutingCollector routing(moe, options.supervision);
   double loss_sum = 0, targets = 0;
+  LossGroups groups;
   for (std::int64_t begin = 0; begin < dataset.size(); begin += options.batch_size) {
     const std::int64_t end = std::min(dataset.size(), begin + options.batch_size);
     const data::Batch batch = batch_of(dataset, begin, end);
@@ -51,13 +54,21 @@ monitor::Evaluation evaluate(const generate::Runnable& runnable, const data::Dat
     const parallel::Pass pass = forward(runnable, tensors, options);
     if (batch.target_tokens > 0) loss_sum += loss::cross_entropy(pass.hidden, runnable.model.head(), tensors.labels, 1.0).item<double>();
     targets += static_cast<double>(batch.target_tokens);
+    if (batch.target_tokens > 0) groups.add(pass.hidden, runnable.model.head(), batch, tensors);
     if (moe.num_layers > 0) routing.add(pass.routers, batch);
     if (options.on_progress) options.on_progress(end);
   }
   monitor::Evaluation out;
   out.lm_loss = loss_sum / targets;
   out.perplexity = std::exp(*out.lm_loss);
+  groups.fill(out);
   if (moe.num_layers > 0) out.routing = routing.figures();
+  if (options.answered_rows > 0) {
+    SLUICE_CHECK(options.tokenizer, "answers need a tokenizer");
+    const AnswerScores scores = score_answers(runnable, dataset, *options.tokenizer, {options.answered_rows, options.batch_size, options.max_target_length});
+    out.exact_match = scores.exact_match;
+    out.rouge_l = scores.rouge_l;
+  }
   if (options.exact_match_rows > 0) {
     SLUICE_CHECK(options.tokenizer, "exact match needs a tokenizer");
     out.exact_match =

@@ -17,6 +17,8 @@ struct EvaluateOptions {
   const RoutingFile* supervision = nullptr;  // what labels prefer; without it routing accuracy and KL are absent
   // Exact match over the first so many rows of a qa data set, by `tokenizer`; 0 = not measured.
   std::int64_t exact_match_rows = 0;
+  // The same over the first so many conversations of a set that has them, with ROUGE-L; 0 = not measured.
+  std::int64_t answered_rows = 0;
   const text::Tokenizer* tokenizer = nullptr;
   std::int64_t max_target_length = 32;                 // most tokens of an answer
   std::function<void(std::int64_t rows)> on_progress;  // after each batch of the loss: rows done; may be empty
@@ -24,6 +26,7 @@ struct EvaluateOptions {
 
 //   lm_loss     mean over all trained tokens of the set of -log p(token), nats
 //   perplexity  exp(lm_loss)
+//   turn_loss, category_loss  the same by an answer's place in its conversation and by the rows' labels
 //   routing     of a model with mixture layers: RoutingCollector
 // Runs forwards alone, in the precision the weights are held in; leaves gradients as they are. Error when a row is longer than the
 // model's positions, or `supervision` is of another model.

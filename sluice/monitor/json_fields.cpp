@@ -1,5 +1,6 @@
 #include "sluice/monitor/json_fields.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -68,6 +69,14 @@ std::vector<std::string> JsonFields::texts(const char* key) const {
     if (!item.is_string()) fail(key, "a list of texts");
     out.push_back(item.get<std::string>());
   }
+  return out;
+}
+
+std::vector<double> JsonFields::numbers(const char* key) const {
+  const Json& items = at(key);
+  if (!items.is_array() || !std::ranges::all_of(items, is_number_or_null)) fail(key, "numbers");
+  std::vector<double> out;
+  for (const Json& item : items) out.push_back(number_or_nan(item));
   return out;
 }
 

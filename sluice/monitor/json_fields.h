@@ -19,6 +19,7 @@ class JsonFields {
   bool flag(const char* key) const;
   double number(const char* key) const;  // null is NaN
   std::vector<std::string> texts(const char* key) const;
+  std::vector<double> numbers(const char* key) const;  // null is NaN
   std::vector<std::vector<double>> matrix(const char* key) const;
 
  private:

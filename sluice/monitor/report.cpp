@@ -5,6 +5,7 @@
 #include <ctime>
 #include <optional>
 
+#include "sluice/monitor/before_after.h"
 #include "sluice/monitor/chart.h"
 #include "sluice/monitor/curves.h"
 #include "sluice/monitor/heat_map.h"
@@ -101,6 +102,7 @@ std::vector<Figure> key_figures(const Run& run) {
   const auto four_digits = [](double value) { return format_short(value); };
   add(evaluation.perplexity, "perplexity", "held-out answers", four_digits);
   add(evaluation.exact_match, "exact match", "held-out answers", format_percent);
+  add(evaluation.rouge_l, "ROUGE-L", "held-out answers", four_digits);
   if (evaluation.routing) {
     add(evaluation.routing->accuracy, "routing accuracy", "label read from the router", format_percent);
     add(evaluation.routing->mutual_information_nats, "label-expert information", "nats", four_digits);
@@ -233,6 +235,11 @@ std::string sample_answers(const fs::path& folder) {
   return "<div class=\"card\">" + html_table(table) + "</div>\n";
 }
 
+std::string before_and_after(const Run& run) {
+  const auto before = read_evaluation_before(run.folder);
+  return before ? before_after_table(*before, run.summary.evaluation) : "";
+}
+
 std::string files(const fs::path& folder) {
   Table table{{"checkpoint", "step", "size", "written (UTC)"}, {Column::kText, Column::kNumber, Column::kNumber, Column::kText}, {}, {}};
   for (const CheckpointEntry& checkpoint : list_checkpoints(folder)) {
@@ -260,7 +267,7 @@ void write_report(const fs::path& run_folder) {
   const std::string version = run.info ? "Sluice " + run.info->version : "Sluice";
   const std::string body = header(run) + html_figures(key_figures(run)) + warnings_box(run.shares, run.shares_source) +
                            html_section("Curves", curves(run)) + html_section("Experts", experts(run)) +
-                           html_section("Sample answers", sample_answers(run_folder)) + html_section("Settings", settings(run_folder)) +
+                           html_section("Before and after", before_and_after(run)) + html_section("Sample answers", sample_answers(run_folder)) + html_section("Settings", settings(run_folder)) +
                            html_section("Checkpoints", files(run_folder)) + "<footer>Written by " + escape_html(version) + ".</footer>\n";
   write_file_atomic(run_folder / "report.html", html_page(run_name(run_folder) + " - Sluice report", body));
 }

@@ -1,6 +1,7 @@
 #include "sluice/text/assistant_spans.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "sluice/base/error.h"
 #include "sluice/text/jinja/characters.h"
@@ -16,7 +17,10 @@ class TurnFinder {
   TextSpan turn(std::size_t index) const {
     const std::string before = prefix(index, index, GenerationPrompt::kAdd);
     const std::string through = prefix(index + 1, index, GenerationPrompt::kLeaveOut);
-    if (!whole_.starts_with(before)) fail(index, "the messages before it are rendered otherwise when it follows");
+    if (!whole_.starts_with(before)) {
+      if (const auto span = turn_before_user(index, before)) return *span;
+      fail(index, "the messages before it are rendered otherwise when it follows");
+    }
     if (!through.starts_with(before)) fail(index, "it is not rendered behind the generation prompt");
     const std::size_t begin = before.size();
     if (whole_.starts_with(through)) {
@@ -34,11 +38,42 @@ class TurnFinder {
         "put the template's assistant part into {% generation %} ... {% endgeneration %}, or leave such conversations out");
   }
 
+  // A template may word turns otherwise once the user speaks again (without their reasoning, say). Then the turn is what the messages up to
+  // it and that user's message have more than those before it and the same message: it begins with the generation prompt.
+  std::optional<TextSpan> turn_before_user(std::size_t index, const std::string& prompted) const {
+    std::size_t user = index + 1;
+    while (user < conversation_.messages.size() && conversation_.messages[user]["role"] != "user") ++user;
+    if (user == conversation_.messages.size()) return std::nullopt;
+    const std::string plain = prefix(index, index, GenerationPrompt::kLeaveOut);
+    if (!prompted.starts_with(plain) || prompted == plain) return std::nullopt;
+    const std::string prompt = prompted.substr(plain.size());
+    const std::string without = with_user(index, user, index), with = with_user(index + 1, user, index);
+    if (with.size() <= without.size()) return std::nullopt;
+    const std::size_t length = with.size() - without.size();
+    for (std::size_t begin = with.rfind(prompt); begin != std::string::npos; begin = begin == 0 ? std::string::npos : with.rfind(prompt, begin - 1)) {
+      const bool inserted = begin <= without.size() && with.compare(0, begin, without, 0, begin) == 0 && with.compare(begin + length, std::string::npos, without, begin) == 0;
+      if (inserted && length > prompt.size() && whole_.starts_with(std::string_view(with).substr(0, begin + length))) return TextSpan{begin + prompt.size(), begin + length};
+    }
+    return std::nullopt;
+  }
+
+  // The first `count` messages, and behind them message `user`.
+  std::string with_user(std::size_t count, std::size_t user, std::size_t turn) const {
+    Conversation part = conversation_;
+    part.messages.erase(part.messages.begin() + static_cast<std::ptrdiff_t>(count), part.messages.end());
+    part.messages.push_back(conversation_.messages[user]);
+    return rendered(part, count, turn);
+  }
+
   // The first `count` messages alone.
   std::string prefix(std::size_t count, std::size_t turn, GenerationPrompt generation_prompt) const {
     Conversation part = conversation_;
     part.messages.erase(part.messages.begin() + static_cast<std::ptrdiff_t>(count), part.messages.end());
     part.generation_prompt = generation_prompt;
+    return rendered(part, count, turn);
+  }
+
+  std::string rendered(const Conversation& part, std::size_t count, std::size_t turn) const {
     try {
       return chat_.render(part).text;
     } catch (const jinja::Refusal& refusal) {

@@ -13,6 +13,7 @@
 #include "sluice/base/interrupt.h"
 #include "sluice/checkpoint/model_io.h"
 #include "sluice/checkpoint/step_folder.h"
+#include "sluice/eval/answers.h"
 #include "sluice/eval/evaluate.h"
 #include "sluice/models/export_note.h"
 #include "sluice/monitor/display.h"
@@ -33,7 +34,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 void clear_folder(const fs::path& output) {
-  for (const char* name : {"checkpoints", "hf", "summary.json", "report.html", "log.txt", "config.yaml", "samples.json"}) fs::remove_all(output / name);
+  for (const char* name : {"checkpoints", "hf", "summary.json", "report.html", "log.txt", "config.yaml", "samples.json", monitor::kEvaluationBefore}) fs::remove_all(output / name);
   for (const auto& entry : fs::directory_iterator(output)) {
     if (entry.path().filename().string().starts_with("events.out.tfevents.")) fs::remove(entry.path());
   }
@@ -91,6 +92,7 @@ class Run {
     start();
     const InterruptGuard signals;
     try {
+      if (progress_.step == 0 && !recipe_.model.load.empty() && session_->data.sets.validation) evaluate_before();
       while (!already_done()) {
         one_step();
         const bool last = already_done();
@@ -222,16 +224,27 @@ class Run {
     return last || (recipe_.train.validation_interval > 0 && progress_.step % recipe_.train.validation_interval == 0);
   }
 
-  monitor::Evaluation evaluate(std::int64_t exact_match_rows) const {
+  // `generated_rows`: questions or conversations to answer.
+  monitor::Evaluation evaluate(std::int64_t generated_rows) const {
     eval::EvaluateOptions options;
     options.batch_size = recipe_.train.micro_batch_size;
     options.expert_capacity_factor = recipe_.moe.expert_capacity_factor;
     const auto supervision = session_->routing_file();
     if (supervision) options.supervision = &*supervision;
-    options.exact_match_rows = exact_match_rows;
+    const bool conversations = data::has_conversations(recipe_.data.format) && recipe_.data.packing == data::Packing::kNone;
+    if (recipe_.data.format == data::Format::kQa) options.exact_match_rows = generated_rows;
+    if (conversations) options.answered_rows = generated_rows;
     options.tokenizer = session_->data.tokenizer.get();
-    options.max_target_length = recipe_.data.max_target_length;
+    if (recipe_.data.max_target_length > 0) options.max_target_length = recipe_.data.max_target_length;
+    else if (conversations) options.max_target_length = eval::AnswerOptions{}.max_tokens;
     return eval::evaluate({*session_->model, *session_->resolved.model_config}, *session_->data.sets.validation, options);
+  }
+
+  // What the loaded model is worth, for the report to hold the result against.
+  void evaluate_before() {
+    display_->set_status("evaluating the model as it was loaded");
+    monitor::write_evaluation_before(output_, evaluate(recipe_.log.exact_match_samples));
+    display_->set_status("");
   }
 
   void validate() {
@@ -315,8 +328,7 @@ class Run {
     watch_->require();
     monitor::Summary summary = monitor::summarize(monitor::MetricsReader(output_).poll());
     if (session_->data.sets.validation) {
-      const bool questions = recipe_.data.format == data::Format::kQa;
-      summary.evaluation = evaluate(questions ? recipe_.log.exact_match_samples : 0);
+      summary.evaluation = evaluate(recipe_.log.exact_match_samples);
     }
     monitor::write_summary(output_, summary);
     write_sample_answers(*session_, output_);

@@ -90,7 +90,7 @@ def trl_losses(folder, tokenizer, rows, tmp_path):
                               max_length=LENGTH, packing=False, use_cpu=True, bf16=False, fp16=False, dataset_kwargs={"skip_prepare_dataset": True}, gradient_checkpointing=False,
                               train_sampling_strategy="sequential", loss_type="nll", dataloader_drop_last=False)
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
-    data = datasets.Dataset.from_list([{"input_ids": ids, "completion_mask": mask} for ids, mask in rows])
+    data = datasets.Dataset.from_list([{"input_ids": ids, "labels": [id if trained else -100 for id, trained in zip(ids, mask)]} for ids, mask in rows])
     trainer = trl.SFTTrainer(model=model, args=arguments, train_dataset=data, processing_class=tokenizer)
     trainer.train()
     return [row["loss"] for row in trainer.state.log_history if "loss" in row]

@@ -109,11 +109,11 @@ TEST(EncodedChat, WhereTheTemplateDoesNotSayIsAnErrorThatNamesTheMessage) {
   EXPECT_NE(error_of(std::string("{{ messages | length }}") + kPlain, conversation({{"user", "a"}, {"assistant", "b"}}))
                 .find("rendered otherwise when it follows"),
             std::string::npos);
-  // The turn's end changes when more follows.
+  // The end of what stands before the last turn changes when it follows.
   EXPECT_NE(error_of("{% for m in messages %}[{{ m.role }}]{{ m.content }}{% if loop.last %}.{% endif %}{% endfor %}{% if "
                      "add_generation_prompt %}[assistant]{% endif %}",
                      conversation({{"user", "a"}, {"assistant", "b"}, {"user", "c"}, {"assistant", "d"}}))
-                .find("of message 2, "),
+                .find("of message 4, "),
             std::string::npos);
   // Nothing can be rendered before the first turn.
   EXPECT_NE(error_of(std::string("{{ messages[0].role[0] }}") + kPlain, conversation({{"assistant", "b"}})).find("of message 1, "),
@@ -121,6 +121,23 @@ TEST(EncodedChat, WhereTheTemplateDoesNotSayIsAnErrorThatNamesTheMessage) {
   EXPECT_NE(error_of("{% set x %}{% generation %}a{% endgeneration %}{% endset %}{{ x }}", conversation({{"user", "a"}}))
                 .find("{% generation %}"),
             std::string::npos);
+}
+
+// As Qwen3's template does: what the assistant thought since the user last spoke is written, what it thought before is not.
+TEST(EncodedChat, TurnsThatLoseTheirReasoningWhenTheUserSpeaksAgainAreFound) {
+  const auto tokenizer = characters();
+  const auto chat = chat_of("{% set ns = namespace(last=0) %}{% for m in messages %}{% if m.role == 'user' %}{% set ns.last = loop.index0 %}{% endif %}{% endfor %}"
+                            "{% for m in messages %}<{{ m.role }}>{% if m.role == 'assistant' and loop.index0 > ns.last %}({{ m.thought }}){% endif %}{{ m.content }};{% endfor %}"
+                            "{% if add_generation_prompt %}<assistant>{% endif %}");
+  Conversation talk = conversation({{"user", "a"}, {"assistant", "b"}, {"tool", "c"}, {"assistant", "d"}, {"user", "e"}, {"assistant", "f"}});
+  for (OrderedJson& message : talk.messages) message["thought"] = "hm";
+  const EncodedChat encoded = encode_chat(*tokenizer, *chat, talk);
+  EXPECT_EQ(encoded.text, "<user>a;<assistant>b;<tool>c;<assistant>d;<user>e;<assistant>(hm)f;");
+  std::string trained;
+  for (std::size_t i = 0; i < encoded.text.size(); ++i) {
+    if (encoded.loss_mask[i]) trained += encoded.text[i];
+  }
+  EXPECT_EQ(trained, "b;d;(hm)f;");
 }
 
 TEST(EncodedChat, ASpecialTokenThatIsPlainTextToTheTokenizerIsAnError) {

@@ -1,0 +1,34 @@
+// The loss of an evaluation, told apart by what its tokens belong to.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "sluice/data/batch.h"
+#include "sluice/loss/objective.h"
+#include "sluice/monitor/evaluation.h"
+
+namespace sluice::eval {
+
+// Sums the loss of each answer's place in its conversation, and of each label's rows.
+class LossGroups {
+ public:
+  // `hidden` [tokens, hidden] is what the model made of `batch`, after its final norm; `tensors` the batch as it took it.
+  void add(const at::Tensor& hidden, const nn::Head& head, const data::Batch& batch, const loss::BatchTensors& tensors);
+
+  // Fills turn_loss where any conversation has a second answer, and category_loss where any row has a label.
+  void fill(monitor::Evaluation& evaluation) const;
+
+ private:
+  struct Sum {
+    double loss = 0, tokens = 0;
+  };
+  using Sums = std::map<std::int64_t, Sum>;
+  static void add(Sums& sums, const std::vector<std::int64_t>& group, const at::Tensor& hidden, const nn::Head& head, const at::Tensor& labels);
+
+  Sums turns_, categories_;
+};
+
+}  // namespace sluice::eval
