@@ -24,7 +24,7 @@ struct ModelFolder {
   FolderKind kind = FolderKind::kHf;
   std::string architecture;
   std::unique_ptr<models::ModelConfig> config;
-  DType dtype = DType::kF32;  // of the weights: that of its largest tensor
+  DType dtype = DType::kF32;  // of the weights: that of its largest tensor that is not quantised
 };
 
 // The folder that `given` stands for: of a run its newest checkpoint, of a pointer (checkpoints/latest, best) what it names, else itself.

@@ -53,8 +53,11 @@ std::int64_t longest_text(std::int64_t max_position_embeddings, const nn::RopeSc
 
 void check_rope(double theta, const nn::RopeScaling& scaling, std::int64_t rotary, Violations& violations) {
   if (!(theta > 1)) violations.add("model.rope_theta = " + config::format(theta) + " is not above 1", "use the base that the model was trained with, usually 10000 or more");
-  const bool fixed = scaling.rope_type == nn::RopeType::kLinear || scaling.rope_type == nn::RopeType::kLlama3 || scaling.rope_type == nn::RopeType::kDynamic;
-  if (fixed && !scaling.factor) violations.add("model.rope_scaling.factor is not set, and rope_type " + config::format(scaling.rope_type) + " needs it", "set it to 1 or more");
+  using enum nn::RopeType;
+  const bool fixed = scaling.rope_type == kLinear || scaling.rope_type == kLlama3 || scaling.rope_type == kDynamic;
+  if (fixed && !scaling.factor) {
+    violations.add("model.rope_scaling.factor is not set, and rope_type " + config::format(scaling.rope_type) + " needs it", "set it to 1 or more");
+  }
   if (scaling.factor && !(*scaling.factor >= 1 && *scaling.factor <= 1e6)) {
     violations.add("model.rope_scaling.factor = " + config::format(*scaling.factor) + " is not from 1 to 1000000", "use 1 or more");
   }
@@ -72,7 +75,9 @@ void check_rope(double theta, const nn::RopeScaling& scaling, std::int64_t rotar
   };
   check_factors("short_factor", scaling.short_factor);
   check_factors("long_factor", scaling.long_factor);
-  if (scaling.original_max_position_embeddings == 1) violations.add("model.rope_scaling.original_max_position_embeddings = 1 is too short for longrope", "use the length of the model's first training");
+  if (scaling.original_max_position_embeddings == 1) {
+    violations.add("model.rope_scaling.original_max_position_embeddings = 1 is too short for longrope", "use the length of the model's first training");
+  }
 }
 
 void check_epsilon(const char* name, double eps, Violations& violations) {

@@ -190,8 +190,8 @@ void write_rope(OrderedJson& config, double theta, const nn::RopeScaling& scalin
   if (scaling.rope_type == nn::RopeType::kLongrope) {
     rope["short_factor"] = scaling.short_factor;
     rope["long_factor"] = scaling.long_factor;
-    set("attention_factor", scaling.attention_factor);
-    // transformers 4.x looks for it here alone.
+    // transformers 4.x looks for the original length at the top level alone, and takes no factor but the quotient of the lengths.
+    if (scaling.factor || scaling.attention_factor) rope["attention_factor"] = nn::attention_factor(scaling, config["max_position_embeddings"].get<std::int64_t>());
     if (scaling.original_max_position_embeddings) config["original_max_position_embeddings"] = *scaling.original_max_position_embeddings;
   }
   config["rope_theta"] = theta;

@@ -9,6 +9,30 @@
 namespace sluice::nn {
 namespace {
 
+// The length of texts before they were stretched.
+std::int64_t original_length(const RopeScaling& s, std::int64_t positions) { return s.original_max_position_embeddings.value_or(positions); }
+
+}  // namespace
+
+double stretch(const RopeScaling& scaling, std::int64_t positions) {
+  return scaling.factor.value_or(static_cast<double>(positions) / static_cast<double>(original_length(scaling, positions)));
+}
+
+double yarn_magnitude(double factor, double m) { return factor <= 1 ? 1 : 0.1 * m * std::log(factor) + 1; }
+
+double attention_factor(const RopeScaling& s, std::int64_t positions) {
+  if (s.rope_type != RopeType::kYarn && s.rope_type != RopeType::kLongrope) return 1;
+  if (s.attention_factor) return *s.attention_factor;
+  const double factor = stretch(s, positions);
+  if (s.rope_type == RopeType::kLongrope) {
+    return factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(static_cast<double>(original_length(s, positions))));
+  }
+  if (s.mscale.value_or(0) != 0 && s.mscale_all_dim.value_or(0) != 0) return yarn_magnitude(factor, *s.mscale) / yarn_magnitude(factor, *s.mscale_all_dim);
+  return yarn_magnitude(factor, 1);
+}
+
+namespace {
+
 // theta^(2i / rotary), float32 [rotary / 2], in HF's order of operations: what plain frequencies are the reciprocals of.
 at::Tensor powers(std::int64_t rotary, double theta) { return at::pow(theta, at::arange(0, rotary, 2, at::kFloat) / static_cast<double>(rotary)); }
 
@@ -41,20 +65,6 @@ at::Tensor yarn_frequencies(const at::Tensor& frequency, std::int64_t rotary, do
   if (low == high) high += 0.001;
   const at::Tensor ramp = ((at::arange(rotary / 2, at::kFloat) - low) / (high - low)).clamp(0, 1);
   return frequency / factor * ramp + frequency * (1 - ramp);
-}
-
-// The length of texts before they were stretched.
-std::int64_t original_length(const RopeScaling& s, std::int64_t positions) { return s.original_max_position_embeddings.value_or(positions); }
-
-double attention_factor(const RopeScaling& s, std::int64_t positions) {
-  if (s.rope_type != RopeType::kYarn && s.rope_type != RopeType::kLongrope) return 1;
-  if (s.attention_factor) return *s.attention_factor;
-  const double factor = stretch(s, positions);
-  if (s.rope_type == RopeType::kLongrope) {
-    return factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(static_cast<double>(original_length(s, positions))));
-  }
-  if (s.mscale.value_or(0) != 0 && s.mscale_all_dim.value_or(0) != 0) return yarn_magnitude(factor, *s.mscale) / yarn_magnitude(factor, *s.mscale_all_dim);
-  return yarn_magnitude(factor, 1);
 }
 
 // float32 [rotary / 2], for a text of `length` tokens.
@@ -102,12 +112,6 @@ std::vector<at::Tensor> rotate(const at::Tensor& a, const at::Tensor& b, const R
 }
 
 }  // namespace
-
-double stretch(const RopeScaling& scaling, std::int64_t positions) {
-  return scaling.factor.value_or(static_cast<double>(positions) / static_cast<double>(original_length(scaling, positions)));
-}
-
-double yarn_magnitude(double factor, double m) { return factor <= 1 ? 1 : 0.1 * m * std::log(factor) + 1; }
 
 RopeTable make_rope_table(std::int64_t positions, std::int64_t rotary, double theta, const RopeScaling& scaling) {
   const RopeSettings rope{positions, rotary, theta, scaling};

@@ -4,13 +4,13 @@ import copy
 import json
 
 import pytest
-from program import sluice
+from program import ROOT, sluice
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from family_oracle import random_model  # noqa: E402
-from test_families import LOGITS, WITHOUT_AUX, greedy, logits_of, made_rows, rows_of, train, train_in_transformers  # noqa: E402
+from test_families import LOGITS, WITHOUT_AUX, greedy, logits_of, made_rows, read_by_transformers, rows_of, train, train_in_transformers  # noqa: E402
 
 PROMPT, NEW = 27, 12  # beyond every window and length below
 
@@ -140,8 +140,9 @@ def test_longrope_in_the_files_of_older_versions(tmp_path):
 
     def older(config):
         rope = config.pop("rope_parameters")
-        theta, original = rope.pop("rope_theta"), rope.pop("original_max_position_embeddings")
-        return {**config, "rope_theta": theta, "original_max_position_embeddings": original, "rope_scaling": {**rope, "type": rope.pop("rope_type")}}
+        theta, original, kind = (rope.pop(key) for key in ("rope_theta", "original_max_position_embeddings", "rope_type"))
+        scaling = {**rope, "type": kind, "original_max_position_embeddings": 99}  # the one beside it wins
+        return {**config, "rope_theta": theta, "original_max_position_embeddings": original, "rope_scaling": scaling}
 
     rewrite(tmp_path / "hf", older)
     compare(tmp_path, "llama", model, lengths=(POSITIONS, 73))
@@ -197,3 +198,21 @@ def test_null_is_what_transformers_takes_it_for(tmp_path, family, key, settings)
     rewrite(tmp_path / "hf", lambda config: {**config, key: None})
     from transformers import AutoModelForCausalLM
     compare(tmp_path, family, AutoModelForCausalLM.from_pretrained(tmp_path / "hf", attn_implementation="eager", dtype=torch.float32), lengths=(41,))
+
+
+EXPORTED = [WINDOWS[0], WINDOWS[2], WINDOWS[3], WINDOWS[5], DEEPSEEK[0], DEEPSEEK[1], ACTIVATIONS[1], ACTIVATIONS[5], BIASES[0], STRETCHED[0], STRETCHED[7], STRETCHED[9]]
+
+
+@pytest.mark.parametrize("family, settings", EXPORTED)
+def test_exports_mean_the_same_to_transformers_5_and_4(tmp_path, family, settings):
+    model = random_model(tmp_path / "hf", family, 92, **settings)
+    sluice("convert", "--from", tmp_path / "hf", "--to", tmp_path / "out", "--format", "hf", "--verify", "none")
+    rows = made_rows(93, 2, 61, padded=False)["input_ids"]
+    with torch.no_grad():
+        expected = model(rows).logits
+    for path in (None, ROOT / ".venv" / "transformers4"):
+        if path and (family == "qwen2_moe" or not path.is_dir()):
+            continue  # transformers 4.57's own Qwen2-MoE has the window in other layers than 5.x
+        missed, logits = read_by_transformers(tmp_path / "out", tmp_path / "logits", rows.tolist(), path)
+        assert all(value == [] for value in missed.values()), missed
+        assert (logits - expected).abs().max() < LOGITS[family], path

@@ -7,7 +7,8 @@ namespace sluice::models {
 std::vector<std::string> QwenWindow::types(std::int64_t num_layers) const {
   if (!layer_types.empty()) return layer_types;
   std::vector<std::string> types;
-  for (std::int64_t layer = 0; layer < num_layers; ++layer) types.emplace_back(window() && layer >= max_window_layers ? kSlidingAttention : kFullAttention);
+  for (std::int64_t layer = 0; layer < num_layers; ++layer)
+    types.emplace_back(window() && layer >= max_window_layers ? kSlidingAttention : kFullAttention);
   return types;
 }
 
@@ -18,9 +19,11 @@ void QwenWindow::write(OrderedJson& config, std::int64_t num_layers) const {
 
 void QwenWindow::check(std::int64_t num_layers, Violations& violations) const {
   if (use_sliding_window && !sliding_window) {
-    violations.add("model.use_sliding_window = true, but model.sliding_window is null", "set sliding_window, or use_sliding_window to false");
+    violations.add("model.use_sliding_window = true, but model.sliding_window is null",
+                   "set sliding_window, or use_sliding_window to false");
   }
-  if (max_window_layers < 0) violations.add("model.max_window_layers = " + std::to_string(max_window_layers) + " is negative", "use the number of a layer");
+  if (max_window_layers < 0)
+    violations.add("model.max_window_layers = " + std::to_string(max_window_layers) + " is negative", "use the number of a layer");
   check_layer_types(types(num_layers), num_layers, window(), violations);
 }
 
@@ -33,9 +36,7 @@ LlamaSizes Qwen2Config::sizes() const {
   return sizes;
 }
 
-void Qwen2Config::read_hf(const Json& config, const std::string& where) {
-  read_decoder(config, where).refuse_null({"head_dim"});
-}
+void Qwen2Config::read_hf(const Json& config, const std::string& where) { read_decoder(config, where).refuse_null({"head_dim"}); }
 
 OrderedJson Qwen2Config::write_hf(at::ScalarType dtype) const {
   OrderedJson config = write_decoder("Qwen2ForCausalLM", "qwen2", dtype);
@@ -63,9 +64,7 @@ LlamaSizes Qwen3Config::sizes() const {
   return sizes;
 }
 
-void Qwen3Config::read_hf(const Json& config, const std::string& where) {
-  read_decoder(config, where).refuse_null({"head_dim"});
-}
+void Qwen3Config::read_hf(const Json& config, const std::string& where) { read_decoder(config, where).refuse_null({"head_dim"}); }
 
 OrderedJson Qwen3Config::write_hf(at::ScalarType dtype) const {
   OrderedJson config = write_decoder("Qwen3ForCausalLM", "qwen3", dtype);

@@ -35,11 +35,12 @@ class Qwen2MoeConfig final : public DecoderConfig<Qwen2MoeConfig>, public QwenFe
     field("qkv_bias", qkv_bias, "Whether queries, keys and values have a bias.");
     field("use_sliding_window", use_sliding_window, "Whether some layers see sliding_window positions only.");
     field("sliding_window", sliding_window, "Positions that a token of such a layer sees, itself included.");
-    field("max_window_layers", max_window_layers, "Where layer_types is empty, every other layer before this one has a window, layer 0 first.");
+    field("max_window_layers", max_window_layers,
+          "Where layer_types is empty, every other layer before this one has a window, layer 0 first.");
     field("layer_types", layer_types, "full_attention or sliding_attention for each layer; empty = by max_window_layers.");
   }
 
-  std::vector<std::string> types() const;            // one a layer
+  std::vector<std::string> types() const;         // one a layer
   std::int64_t window(std::int64_t layer) const;  // positions that its attention sees; 0 = all
 
   void read_hf(const Json& config, const std::string& where) override;

@@ -4,6 +4,7 @@
 #include "sluice/models/deepseek/config.h"
 #include "sluice/models/export_note.h"
 #include "sluice/models/glm4_moe/config.h"
+#include "sluice/models/qwen_moe/config.h"
 #include "tests/unit/models/cached_forward.h"
 #include "tests/unit/models/config_checks.h"
 
@@ -197,7 +198,11 @@ TEST(Deepseek, ConfigsSurviveHfsFileInEitherStyle) {
   }
 }
 
-TEST(ExportNote, IsForDeepseekV2WithAFactorOnScoresAlone) {
+TEST(ExportNote, IsForDeepseekV2WithAFactorOnScoresAndQwen2MoeWithWindowsAlone) {
+  Qwen2MoeConfig qwen;
+  EXPECT_EQ(export_note(qwen), "");
+  qwen.use_sliding_window = true;
+  EXPECT_NE(export_note(qwen), "");
   EXPECT_NE(export_note(tiny_deepseek<DeepseekV2Config>()), "");
   EXPECT_EQ(export_note(DeepseekV2Config()), "");
   EXPECT_EQ(export_note(tiny_deepseek<DeepseekV3Config>()), "");
