@@ -5,6 +5,7 @@
 
 #include "sluice/base/error.h"
 #include "sluice/base/nearest.h"
+#include "sluice/base/output_file.h"
 #include "sluice/cli/arguments.h"
 #include "sluice/config/fields.h"
 #include "sluice/config/import.h"
@@ -161,6 +162,7 @@ int import(const Arguments& arguments, Log& log) {
   const config::System system = parse_system(given.from);
   if (given.file.empty()) throw Error("no file to import is given", "sluice config import --from " + given.from + " FILE");
 
+  if (!given.output.empty()) require_other_file(given.file, given.output);
   std::vector<config::Setting> theirs = config::load_recipe(given.file, {});
   theirs.insert(theirs.end(), rest.theirs.begin(), rest.theirs.end());
   config::Imported imported = config::import_settings(system, theirs, own_spelling);
@@ -174,8 +176,13 @@ int import(const Arguments& arguments, Log& log) {
     for (const std::string& key : open) list += (list.empty() ? "" : ", ") + key;
     log.note("the recipe does not say " + list + ": give them to `sluice train` as key=value");
   }
-  if (given.output.empty()) std::cout << recipe;
-  else write_file_atomic(given.output, recipe);
+  if (given.output.empty()) {
+    std::cout << recipe;
+    return 0;
+  }
+  OutputFile out(given.output);
+  out.write(recipe);
+  out.commit();
   return 0;
 }
 

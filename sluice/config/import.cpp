@@ -52,7 +52,13 @@ std::string lower_case(std::string text) {
   return text;
 }
 
-std::string text_of(const Value& value) { return value.is_null ? "null" : value.is_list ? format(value.items) : value.items.at(0); }
+std::string text_of(const Value& value) {
+  if (value.is_null) return "null";
+  if (!value.is_list) return value.items.at(0);
+  std::string out;
+  for (const std::string& item : value.items) out += (out.empty() ? "" : ", ") + item;
+  return "[" + out + "]";
+}
 
 bool is_true(const Setting& setting) {
   bool yes = false;

@@ -91,6 +91,7 @@ std::vector<ImportRule> deepspeed_rules() {
       renamed("scheduler.params.total_num_steps", "train.train_iters"),
       passed_over_if("scheduler.params.warmup_min_lr", {"0", "0.0"}, "warm-up begins at 0", "use 0"),
       passed_over_if("scheduler.params.warmup_type", {"linear"}, "it is what there is", "use linear"),
+      passed_over_if("*deepspeed_config_file", {}, "", "this is Accelerate's file: import the one that it names"),
       passed_over("wall_clock_breakdown", "metrics.jsonl has the speed of each step"),
       passed_over("prescale_gradients", kOneProcess),
       passed_over("communication_data_type", kOneProcess),

@@ -11,7 +11,7 @@ const char* const kHostMemory = "weights, gradients and optimizer states are in 
 // One file; VERL joins several end to end.
 ImportRule file(std::string from, std::string to) {
   return {std::move(from), [to](const Setting& setting, Translation& translation) {
-            if (setting.value.items.size() != 1) return translation.refuse(setting, "names several files", "write them with weights: data.blend=[0.5, a.parquet, 0.5, b.parquet]");
+            if (setting.value.items.size() != 1) return translation.refuse(setting, "is not one file", "give one, or several with weights: data.blend=[0.5, a.parquet, 0.5, b.parquet]");
             translation.set(setting, to, {setting.value.items});
             if (to != "data.path") return;
             const bool turns = translation.find("data.multiturn.enable") && is_true(*translation.find("data.multiturn.enable"));

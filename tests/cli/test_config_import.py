@@ -299,12 +299,13 @@ def test_all_that_cannot_be_honoured_is_refused_together_with_key_value_and_reme
 
 
 @pytest.mark.parametrize("system, text, says", [
-    ("verl", "data:\n  train_files: [a.parquet, b.parquet]\n", "names several files"),
+    ("verl", "data:\n  train_files: [a.parquet, b.parquet]\n", "is not one file"),
     ("verl", "trainer:\n  resume_mode: resume_path\n", "sluice train --resume"),
     ("megatron-bridge", "scheduler:\n  lr_decay_iters: 10\ntrain:\n  train_iters: 20\n", "the schedule has the length of the run"),
     ("megatron-bridge", "model:\n  virtual_pipeline_model_parallel_size: 4\n", "it changes no result"),
     ("megatron-bridge", "checkpoint:\n  load: /old\n  save: /new\n", "sluice train --resume"),
     ("megatron-bridge", "mixed_precision: fp16_mixed\n", "use bf16_mixed"),
+    ("deepspeed", "deepspeed_config:\n  deepspeed_config_file: deepspeed_moe_config_stage2.json\n", "import the one that it names"),
     ("deepspeed", '{"fp16": {"enabled": true}}', "loss scale"),
     ("deepspeed", '{"scheduler": {"type": "OneCycle"}}', "WarmupCosineLR"),
 ])
@@ -323,6 +324,11 @@ def test_rows_of_messages_are_what_verls_multi_turn_reads(tmp_path):
     assert yaml.safe_load(import_of(tmp_path, "verl", text).stdout)["data"]["format"] == "messages"
     other = text.replace("messages_key: messages", "messages_key: turns")
     assert yaml.safe_load(import_of(tmp_path, "verl", other).stdout)["data"] == {"path": "a.parquet", "format": "custom", "columns": {"messages": "turns"}, "seq_length": 1024}
+
+
+def test_the_file_that_is_read_is_not_written_over(tmp_path):
+    done = import_of(tmp_path, "primus", PRIMUS_LORA, "--output", tmp_path / "theirs.yaml", status=2)
+    assert "theirs.yaml" in done.stderr and (tmp_path / "theirs.yaml").read_text() == PRIMUS_LORA
 
 
 def test_a_command_that_is_not_whole_says_what_it_lacks(tmp_path):

@@ -75,7 +75,7 @@ def test_recipes_of_fine_tuning_are_listed_with_what_they_are_for_and_shown_whol
 def test_primuss_command_lines_run_as_they_are(folders, tmp_path):
     lora = sluice("train", "--framework", "megatron_bridge", "--config", "lora", "--use_lora", "--lora_rank", "4", "--lora_alpha", "8", "--load", folders / "llama",
                   "--data_path", folders / "chats.jsonl", "--output-dir", tmp_path / "lora", SHORT)
-    assert "--framework megatron_bridge changes nothing" in lora.stderr
+    assert "--framework megatron_bridge changes nothing" in lora.stderr and "adapters: 8 of rank 4; any PEFT reads it" in lora.stderr
     assert json.loads((latest_checkpoint(tmp_path / "lora") / "adapter_config.json").read_text())["r"] == 4
     hf = sluice("train", SHORT, "--config=sft", "--convert_from_hf", "--hf_model_name_or_path", folders / "llama", "--data_path", folders / "chats.jsonl", "--dataset_format", "messages",
                 "--prompt_template", "chat", "--lr", "5e-6", "--train_iters", "2", "--output-dir", tmp_path / "hf", "--convert_to_hf", "--hf_save_path", tmp_path / "exported")
