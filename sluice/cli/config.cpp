@@ -82,7 +82,8 @@ std::optional<config::Setting> own_spelling(const config::Setting& theirs) {
 // Values of the wrong kind are found now rather than by the run.
 void check_values(const std::vector<config::Setting>& settings) {
   std::vector<config::Setting> typed;
-  std::ranges::copy_if(settings, std::back_inserter(typed), [](const config::Setting& setting) { return !is_size(setting.key) && setting.key != "base"; });
+  std::ranges::copy_if(settings, std::back_inserter(typed),
+                       [](const config::Setting& setting) { return !is_size(setting.key) && setting.key != "base"; });
   train::Recipe recipe;
   Violations violations;
   config::apply(recipe, typed, violations);
@@ -110,7 +111,8 @@ std::vector<std::string> still_open(const std::vector<config::Setting>& settings
     if (!has(key) && !(std::string(key) == "data.path" && has("data.blend"))) open.push_back(key);
   }
   if (!has("train.train_iters") && !has("train.epochs")) open.push_back("train.train_iters");
-  if (has("train.validation_interval") && !has("data.validation_path") && !has("data.validation_fraction")) open.push_back("data.validation_path");
+  if (has("train.validation_interval") && !has("data.validation_path") && !has("data.validation_fraction"))
+    open.push_back("data.validation_path");
   return open;
 }
 
@@ -118,7 +120,9 @@ std::vector<std::string> still_open(const std::vector<config::Setting>& settings
 void sort_by_section(std::vector<config::Setting>& settings) {
   std::vector<std::string> sections{"base"};
   for (const std::string& key : config::keys(train::Recipe{})) sections.push_back(key.substr(0, key.find('.')));
-  const auto place = [&](const config::Setting& setting) { return std::ranges::find(sections, setting.key.substr(0, setting.key.find('.'))) - sections.begin(); };
+  const auto place = [&](const config::Setting& setting) {
+    return std::ranges::find(sections, setting.key.substr(0, setting.key.find('.'))) - sections.begin();
+  };
   std::ranges::stable_sort(settings, {}, place);
 }
 
@@ -126,7 +130,8 @@ config::System parse_system(const std::string& name) {
   config::System system{};
   const auto all = names(system);
   if (const std::string expected = config::parse_scalar(name, system); !expected.empty()) {
-    throw Error(name.empty() ? "--from is not given" : "--from " + name + " is not " + expected, "write --from with " + join_or({all.begin(), all.end()}));
+    throw Error(name.empty() ? "--from is not given" : "--from " + name + " is not " + expected,
+                "write --from with " + join_or({all.begin(), all.end()}));
   }
   return system;
 }
@@ -142,7 +147,8 @@ Given read_given(const Arguments& words) {
     const std::string name = words[i].substr(0, words[i].find('='));
     const auto flag = std::ranges::find(flags, name, [](const auto& one) { return one.first; });
     if (flag != flags.end()) {
-      if (name.size() == words[i].size() && i + 1 == words.size()) throw Error(name + " needs a value", "`sluice config --help` says which");
+      if (name.size() == words[i].size() && i + 1 == words.size())
+        throw Error(name + " needs a value", "`sluice config --help` says which");
       *flag->second = name.size() < words[i].size() ? words[i].substr(name.size() + 1) : words[++i];
     } else if (words[i].starts_with("--")) {
       throw Error("unknown flag " + name, "use --from and --output; what the other system's command line has stands behind `--`");
@@ -169,7 +175,8 @@ int import(const Arguments& arguments, Log& log) {
   add_flags(system, rest, imported);
   check_values(imported.settings);
   sort_by_section(imported.settings);
-  const std::string recipe = "# " + fs::path(given.file).filename().string() + " of " + given.from + "\n" + config::recipe_yaml(imported.settings);
+  const std::string recipe =
+      "# " + fs::path(given.file).filename().string() + " of " + given.from + "\n" + config::recipe_yaml(imported.settings);
   for (const std::string& line : imported.report) log.info(line);
   if (const auto open = still_open(imported.settings); !open.empty()) {
     std::string list;

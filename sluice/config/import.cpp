@@ -12,10 +12,14 @@ namespace {
 
 std::vector<ImportRule> rules_of(System system) {
   switch (system) {
-    case System::kPrimus: return primus_rules();
-    case System::kVerl: return verl_rules();
-    case System::kMegatronBridge: return megatron_bridge_rules();
-    case System::kDeepspeed: return deepspeed_rules();
+    case System::kPrimus:
+      return primus_rules();
+    case System::kVerl:
+      return verl_rules();
+    case System::kMegatronBridge:
+      return megatron_bridge_rules();
+    case System::kDeepspeed:
+      return deepspeed_rules();
   }
   SLUICE_CHECK(false, "a system without rules");
   return {};
@@ -28,8 +32,10 @@ std::vector<Setting> last_of_each(const std::vector<Setting>& settings) {
   std::vector<Setting> out;
   for (const Setting& setting : settings) {
     const auto former = std::ranges::find(out, setting.key, &Setting::key);
-    if (former == out.end()) out.push_back(setting);
-    else *former = setting;
+    if (former == out.end())
+      out.push_back(setting);
+    else
+      *former = setting;
   }
   return out;
 }
@@ -74,9 +80,13 @@ void Translation::set(const Setting& from, const std::string& key, const Value& 
   out_.report.push_back(said(from) + " -> " + key + " = " + text_of(value) + (remark.empty() ? "" : " (" + remark + ")"));
 }
 
-void Translation::supply(const std::string& key, const std::string& value, const std::string& because) { supplies_.push_back({key, value, because}); }
+void Translation::supply(const std::string& key, const std::string& value, const std::string& because) {
+  supplies_.push_back({key, value, because});
+}
 
-void Translation::pass_over(const Setting& from, const std::string& because) { out_.report.push_back(said(from) + ": no effect here, " + because); }
+void Translation::pass_over(const Setting& from, const std::string& because) {
+  out_.report.push_back(said(from) + ": no effect here, " + because);
+}
 
 void Translation::refuse(const Setting& from, const std::string& why, const std::string& remedy) {
   violations_.add(from.where + ": " + said(from) + " " + why, remedy);
@@ -128,27 +138,35 @@ ImportRule passed_over(std::string from, std::string because) {
 ImportRule passed_over_if(std::string from, std::vector<std::string> values, std::string because, std::string remedy) {
   return {std::move(from), [=](const Setting& setting, Translation& translation) {
             const bool same = std::ranges::find(values, lower_case(text_of(setting.value))) != values.end();
-            if (same) translation.pass_over(setting, because);
-            else translation.refuse(setting, "cannot be honoured", remedy);
+            if (same)
+              translation.pass_over(setting, because);
+            else
+              translation.refuse(setting, "cannot be honoured", remedy);
           }};
 }
 
 std::vector<ImportRule> parallel_sizes(const std::string& section) {
   std::vector<ImportRule> rules;
-  for (const std::string name : {"tensor_model_parallel_size", "pipeline_model_parallel_size", "expert_model_parallel_size", "context_parallel_size", "expert_tensor_parallel_size"}) {
+  for (const std::string name : {"tensor_model_parallel_size", "pipeline_model_parallel_size", "expert_model_parallel_size",
+                                 "context_parallel_size", "expert_tensor_parallel_size"}) {
     rules.push_back({section + name, [name](const Setting& setting, Translation& translation) {
                        const std::string text = text_of(setting.value);
                        const auto dash = text.find('-', 1);  // "1-2": a page's way to say either
-                       if (dash == std::string::npos) translation.set(setting, "parallelism." + name, setting.value);
-                       else translation.set(setting, "parallelism." + name, {{text.substr(0, dash)}}, "the least of the range");
+                       if (dash == std::string::npos)
+                         translation.set(setting, "parallelism." + name, setting.value);
+                       else
+                         translation.set(setting, "parallelism." + name, {{text.substr(0, dash)}}, "the least of the range");
                      }});
   }
   rules.push_back({section + "sequence_parallel", [section](const Setting& setting, Translation& translation) {
                      const Setting* const tensor = translation.find(section + "tensor_model_parallel_size");
-                     if (is_true(setting) && (!tensor || text_of(tensor->value) == "1")) translation.pass_over(setting, "since the tensor-parallel size is 1");
-                     else translation.set(setting, "parallelism.sequence_parallel", setting.value);
+                     if (is_true(setting) && (!tensor || text_of(tensor->value) == "1"))
+                       translation.pass_over(setting, "since the tensor-parallel size is 1");
+                     else
+                       translation.set(setting, "parallelism.sequence_parallel", setting.value);
                    }});
-  rules.push_back(passed_over_if(section + "virtual_pipeline_model_parallel_size", {"1"}, "one chunk a pipeline stage is the default", "leave it out: it changes no result"));
+  rules.push_back(passed_over_if(section + "virtual_pipeline_model_parallel_size", {"1"}, "one chunk a pipeline stage is the default",
+                                 "leave it out: it changes no result"));
   return rules;
 }
 

@@ -10,8 +10,10 @@ const char* const kHostMemory = "weights, gradients and optimizer states are in 
 // "auto" takes the value from the script's own flags.
 ImportRule or_auto(ImportRule rule) {
   return {rule.from, [apply = rule.apply](const Setting& setting, Translation& translation) {
-            if (text_of(setting.value) == "auto") translation.pass_over(setting, "the script's flags say it");
-            else apply(setting, translation);
+            if (text_of(setting.value) == "auto")
+              translation.pass_over(setting, "the script's flags say it");
+            else
+              apply(setting, translation);
           }};
 }
 
@@ -22,7 +24,8 @@ bool gives_number(const Setting* setting) {
 
 void accumulation(const Setting& setting, Translation& translation) {
   if (gives_number(translation.find("train_batch_size"))) return translation.pass_over(setting, "train_batch_size decides");
-  translation.set(setting, "train.gradient_accumulation_steps", setting.value, "DeepSpeed's batch is this times its processes; train.global_batch_size=N gives the same here");
+  translation.set(setting, "train.gradient_accumulation_steps", setting.value,
+                  "DeepSpeed's batch is this times its processes; train.global_batch_size=N gives the same here");
 }
 
 // The whole batch; what a base recipe says of accumulation must not contradict it.
@@ -32,9 +35,12 @@ void batch_size(const Setting& setting, Translation& translation) {
 }
 
 void precision(const Setting& setting, Translation& translation) {
-  if (is_true(setting)) translation.set(setting, "train.precision", {{"bf16"}});
-  else if (translation.says("fp16.enabled", "true")) translation.pass_over(setting, "fp16.enabled decides");
-  else translation.set(setting, "train.precision", {{"fp32"}});
+  if (is_true(setting))
+    translation.set(setting, "train.precision", {{"bf16"}});
+  else if (translation.says("fp16.enabled", "true"))
+    translation.pass_over(setting, "fp16.enabled decides");
+  else
+    translation.set(setting, "train.precision", {{"fp32"}});
 }
 
 void betas(const Setting& setting, Translation& translation) {
@@ -45,8 +51,11 @@ void betas(const Setting& setting, Translation& translation) {
 
 // Activations that are shared out are first of all not kept: each layer's input alone is, and the rest computed again.
 void partition(const Setting& setting, Translation& translation) {
-  if (is_true(setting)) translation.set(setting, "memory.recompute", {{"full"}}, "each layer keeps its input alone; there is no other process to share it with");
-  else translation.pass_over(setting, kOneProcess);
+  if (is_true(setting))
+    translation.set(setting, "memory.recompute", {{"full"}},
+                    "each layer keeps its input alone; there is no other process to share it with");
+  else
+    translation.pass_over(setting, kOneProcess);
 }
 
 }  // namespace
@@ -85,7 +94,9 @@ std::vector<ImportRule> deepspeed_rules() {
       {"optimizer.params.betas", betas},
       passed_over_if("optimizer.params.adam_w_mode", {"true"}, "decay is decoupled", "use AdamW"),
       passed_over("optimizer.params.torch_adam", "kernels change no result"),
-      renamed_if("scheduler.type", "optimizer.schedule", {{"warmuplr", "constant"}, {"warmupdecaylr", "linear"}, {"warmupcosinelr", "cosine"}}, "use WarmupDecayLR or WarmupCosineLR"),
+      renamed_if("scheduler.type", "optimizer.schedule",
+                 {{"warmuplr", "constant"}, {"warmupdecaylr", "linear"}, {"warmupcosinelr", "cosine"}},
+                 "use WarmupDecayLR or WarmupCosineLR"),
       renamed("scheduler.params.warmup_num_steps", "optimizer.warmup_iters"),
       renamed("scheduler.params.warmup_max_lr", "optimizer.lr"),
       renamed("scheduler.params.total_num_steps", "train.train_iters"),

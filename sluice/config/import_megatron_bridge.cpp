@@ -11,12 +11,20 @@ const char* const kSpeed = "it changes no result";
 void lora_targets(const Setting& setting, Translation& translation) {
   Value ours{{}, true};
   for (const std::string& name : setting.value.items) {
-    if (name == "linear_qkv") ours.items.insert(ours.items.end(), {"q_proj", "k_proj", "v_proj"});
-    else if (name == "linear_proj") ours.items.push_back("o_proj");
-    else if (name == "linear_fc1") ours.items.insert(ours.items.end(), {"gate_proj", "up_proj"});
-    else if (name == "linear_fc2") ours.items.push_back("down_proj");
-    else if (name.starts_with("linear_")) ours.items.push_back(name.substr(7) + "_proj");  // canonical LoRA's linear_q, linear_k, ...
-    else return translation.refuse(setting, "has " + name + ", which has no name here", "use linear_qkv, linear_proj, linear_fc1 and linear_fc2, or set lora.target_modules by Hugging Face's names");
+    if (name == "linear_qkv")
+      ours.items.insert(ours.items.end(), {"q_proj", "k_proj", "v_proj"});
+    else if (name == "linear_proj")
+      ours.items.push_back("o_proj");
+    else if (name == "linear_fc1")
+      ours.items.insert(ours.items.end(), {"gate_proj", "up_proj"});
+    else if (name == "linear_fc2")
+      ours.items.push_back("down_proj");
+    else if (name.starts_with("linear_"))
+      ours.items.push_back(name.substr(7) + "_proj");  // canonical LoRA's linear_q, linear_k, ...
+    else
+      return translation.refuse(
+          setting, "has " + name + ", which has no name here",
+          "use linear_qkv, linear_proj, linear_fc1 and linear_fc2, or set lora.target_modules by Hugging Face's names");
   }
   translation.set(setting, "lora.target_modules", ours, "Hugging Face's names; Mixtral's experts are w1, w3 and w2");
 }
@@ -24,9 +32,12 @@ void lora_targets(const Setting& setting, Translation& translation) {
 // "lora", or a section with its sizes.
 void peft(const Setting& setting, Translation& translation) {
   const std::string kind = lower_case(text_of(setting.value));
-  if (kind == "lora") translation.set(setting, "lora.use_lora", {{"true"}});
-  else if (kind == "none") translation.set(setting, "lora.use_lora", {{"false"}});
-  else translation.refuse(setting, "cannot be honoured", "use lora");
+  if (kind == "lora")
+    translation.set(setting, "lora.use_lora", {{"true"}});
+  else if (kind == "none")
+    translation.set(setting, "lora.use_lora", {{"false"}});
+  else
+    translation.refuse(setting, "cannot be honoured", "use lora");
 }
 
 ImportRule lora_size(std::string from, std::string to) {
@@ -38,8 +49,10 @@ ImportRule lora_size(std::string from, std::string to) {
 
 // Resuming is asked for on our command line, not in a recipe.
 void load(const Setting& setting, Translation& translation) {
-  if (translation.says("checkpoint.save", text_of(setting.value))) return translation.pass_over(setting, "`sluice train --resume latest` goes on with the run in output_dir");
-  translation.refuse(setting, "cannot be honoured", "to begin with other weights give model.load; to go on with a run, `sluice train --resume` with its folder");
+  if (translation.says("checkpoint.save", text_of(setting.value)))
+    return translation.pass_over(setting, "`sluice train --resume latest` goes on with the run in output_dir");
+  translation.refuse(setting, "cannot be honoured",
+                     "to begin with other weights give model.load; to go on with a run, `sluice train --resume` with its folder");
 }
 
 void most_recent(const Setting& setting, Translation& translation) {
@@ -49,23 +62,32 @@ void most_recent(const Setting& setting, Translation& translation) {
 // Megatron's loss of load balance; `none` has no loss at all.
 void load_balancing(const Setting& setting, Translation& translation) {
   const std::string kind = lower_case(text_of(setting.value));
-  if (kind == "aux_loss") translation.set(setting, "moe.aux_loss", {{"per_layer"}});
-  else if (kind == "seq_aux_loss") translation.set(setting, "moe.aux_loss", {{"per_sequence"}});
-  else if (kind == "none") translation.set(setting, "moe.router_aux_loss_coef", {{"0"}});
-  else translation.refuse(setting, "cannot be honoured", "use aux_loss, seq_aux_loss or none");
+  if (kind == "aux_loss")
+    translation.set(setting, "moe.aux_loss", {{"per_layer"}});
+  else if (kind == "seq_aux_loss")
+    translation.set(setting, "moe.aux_loss", {{"per_sequence"}});
+  else if (kind == "none")
+    translation.set(setting, "moe.router_aux_loss_coef", {{"0"}});
+  else
+    translation.refuse(setting, "cannot be honoured", "use aux_loss, seq_aux_loss or none");
 }
 
 void mixed_precision(const Setting& setting, Translation& translation) {
   const std::string name = lower_case(text_of(setting.value));
-  if (name == "bf16_mixed" || name == "bf16-mixed") translation.set(setting, "train.precision", {{"bf16"}});
-  else translation.refuse(setting, "cannot be honoured", "use bf16_mixed; train.precision=fp32 is the other that there is");
+  if (name == "bf16_mixed" || name == "bf16-mixed")
+    translation.set(setting, "train.precision", {{"bf16"}});
+  else
+    translation.refuse(setting, "cannot be honoured", "use bf16_mixed; train.precision=fp32 is the other that there is");
 }
 
 // The end of the schedule is the end of the run.
 void decay_iters(const Setting& setting, Translation& translation) {
   const Setting* const iters = translation.find("train.train_iters");
-  if (iters && text_of(iters->value) == text_of(setting.value)) translation.pass_over(setting, "the schedule has the length of the run");
-  else translation.refuse(setting, "cannot be honoured: the schedule has the length of the run", "make it equal to train.train_iters, or leave it out");
+  if (iters && text_of(iters->value) == text_of(setting.value))
+    translation.pass_over(setting, "the schedule has the length of the run");
+  else
+    translation.refuse(setting, "cannot be honoured: the schedule has the length of the run",
+                       "make it equal to train.train_iters, or leave it out");
 }
 
 void wsd_share(const Setting& setting, Translation& translation) {
@@ -87,7 +109,8 @@ std::vector<ImportRule> model_rules() {
            renamed("model.moe_router_bias_update_rate", "moe.expert_bias_update_rate"),
            {"model.moe_router_load_balancing_type", load_balancing},
            passed_over_if("model.moe_router_dtype", {"fp32"}, "routers compute in float32", "use fp32"),
-           renamed("model.recompute_granularity", "memory.recompute", {{"selective", "full"}}, "whole layers are recomputed, which changes no result"),
+           renamed("model.recompute_granularity", "memory.recompute", {{"selective", "full"}},
+                   "whole layers are recomputed, which changes no result"),
            passed_over("model.recompute_*", kSpeed),
            passed_over("model.moe_token_dispatcher_type", kSpeed),
            passed_over("model.moe_grouped_gemm", kSpeed),
@@ -96,7 +119,8 @@ std::vector<ImportRule> model_rules() {
            passed_over("model.*_overlap*", kSpeed),
            passed_over("model.pipeline_dtype", kOneProcess),
            renamed_if("model.bf16", "train.precision", {{"true", "bf16"}}, "leave it out, and set train.precision=fp32 for float32"),
-           renamed_if("model.params_dtype", "train.precision", {{"torch.bfloat16", "bf16"}, {"torch.float32", "fp32"}}, "use torch.bfloat16 or torch.float32"),
+           renamed_if("model.params_dtype", "train.precision", {{"torch.bfloat16", "bf16"}, {"torch.float32", "fp32"}},
+                      "use torch.bfloat16 or torch.float32"),
            passed_over_if("model.fp16", {"false"}, "it is the default", "use bf16"),
            passed_over("model.cpu_offloading*", "weights are in main memory already"),
            passed_over("model._target_", "it names a class of Python"),
@@ -153,9 +177,11 @@ std::vector<ImportRule> other_rules() {
       passed_over("checkpoint.async_save", kSpeed),
       passed_over("checkpoint.finetune", "model.load brings weights alone"),
       renamed("logger.log_interval", "log.interval"),
-      renamed_if("logger.logging_level", "log.level", {{"10", "debug"}, {"20", "info"}, {"30", "warning"}, {"40", "error"}}, "use 10, 20, 30 or 40"),
+      renamed_if("logger.logging_level", "log.level", {{"10", "debug"}, {"20", "info"}, {"30", "warning"}, {"40", "error"}},
+                 "use 10, 20, 30 or 40"),
       passed_over("logger.*", "the run folder has metrics.jsonl and TensorBoard files"),
-      passed_over_if("tokenizer.tokenizer_type", {"huggingfacetokenizer"}, "it is what model.tokenizer names", "give the folder of a Hugging Face tokenizer: model.tokenizer"),
+      passed_over_if("tokenizer.tokenizer_type", {"huggingfacetokenizer"}, "it is what model.tokenizer names",
+                     "give the folder of a Hugging Face tokenizer: model.tokenizer"),
       renamed("tokenizer.tokenizer_model", "model.tokenizer"),
       {"peft", peft},
       lora_size("peft.dim", "lora.rank"),

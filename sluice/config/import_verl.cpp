@@ -11,11 +11,14 @@ const char* const kHostMemory = "weights, gradients and optimizer states are in 
 // One file; VERL joins several end to end.
 ImportRule file(std::string from, std::string to) {
   return {std::move(from), [to](const Setting& setting, Translation& translation) {
-            if (setting.value.items.size() != 1) return translation.refuse(setting, "is not one file", "give one, or several with weights: data.blend=[0.5, a.parquet, 0.5, b.parquet]");
+            if (setting.value.items.size() != 1)
+              return translation.refuse(setting, "is not one file",
+                                        "give one, or several with weights: data.blend=[0.5, a.parquet, 0.5, b.parquet]");
             translation.set(setting, to, {setting.value.items});
             if (to != "data.path") return;
             const bool turns = translation.find("data.multiturn.enable") && is_true(*translation.find("data.multiturn.enable"));
-            if (!turns && !translation.find("data.prompt_key")) translation.supply("data.format", "prompt_response", "VERL's columns prompt and response");
+            if (!turns && !translation.find("data.prompt_key"))
+              translation.supply("data.format", "prompt_response", "VERL's columns prompt and response");
             translation.supply("data.seq_length", "1024", "VERL's own default of data.max_length");
           }};
 }
@@ -64,7 +67,8 @@ void betas(const Setting& setting, Translation& translation) {
 void min_lr_ratio(const Setting& setting, Translation& translation) {
   double ratio = 0, peak = 0;
   const Setting* const lr = translation.find("optim.lr");
-  if (!lr || !parse_value(setting.value, ratio).empty() || !parse_value(lr->value, peak).empty()) return translation.refuse(setting, "needs optim.lr beside it", "give both as numbers");
+  if (!lr || !parse_value(setting.value, ratio).empty() || !parse_value(lr->value, peak).empty())
+    return translation.refuse(setting, "needs optim.lr beside it", "give both as numbers");
   translation.set(setting, "optimizer.min_lr", {{format(ratio * peak)}});
 }
 
@@ -77,8 +81,10 @@ void test_freq(const Setting& setting, Translation& translation) {
 
 void save_contents(const Setting& setting, Translation& translation) {
   const auto& parts = setting.value.items;
-  if (std::find(parts.begin(), parts.end(), "hf_model") != parts.end()) translation.set(setting, "checkpoint.export_hf", {{"true"}});
-  else translation.pass_over(setting, "checkpoints hold all that a resume needs");
+  if (std::find(parts.begin(), parts.end(), "hf_model") != parts.end())
+    translation.set(setting, "checkpoint.export_hf", {{"true"}});
+  else
+    translation.pass_over(setting, "checkpoints hold all that a resume needs");
 }
 
 std::vector<ImportRule> data_rules() {
@@ -89,13 +95,16 @@ std::vector<ImportRule> data_rules() {
       renamed("data.micro_batch_size_per_gpu", "train.micro_batch_size"),
       renamed("data.micro_batch_size", "train.micro_batch_size"),
       renamed("data.max_length", "data.seq_length"),
-      renamed("data.truncation", "data.truncation", {{"error", "drop"}}, "VERL's error stops at a longer row; drop leaves it out and counts it"),
+      renamed("data.truncation", "data.truncation", {{"error", "drop"}},
+              "VERL's error stops at a longer row; drop leaves it out and counts it"),
       {"data.multiturn.enable", multi_turn},
       column("data.prompt_key", "prompt", "data.columns.prompt"),
       column("data.response_key", "response", "data.columns.response"),
       passed_over("data.multiturn.*", "data.multiturn.enable decides, and tools are read from the column `tools`"),
-      passed_over_if("data.prompt_dict_keys", {"[]"}, "no column is taken apart", "make the text a column of its own, and name it in data.columns"),
-      passed_over_if("data.response_dict_keys", {"[]"}, "no column is taken apart", "make the text a column of its own, and name it in data.columns"),
+      passed_over_if("data.prompt_dict_keys", {"[]"}, "no column is taken apart",
+                     "make the text a column of its own, and name it in data.columns"),
+      passed_over_if("data.response_dict_keys", {"[]"}, "no column is taken apart",
+                     "make the text a column of its own, and name it in data.columns"),
       passed_over_if("data.train_max_samples", {"-1"}, "all rows are used", "set data.max_samples"),
       passed_over("data.use_shm", "files are read where they lie"),
       passed_over("data.balance_dp_token", "there is one process"),
@@ -137,7 +146,8 @@ std::vector<ImportRule> engine_rules(const std::string& section) {
                           "turn the folder into Hugging Face's layout with `sluice convert`, and give that as model.load"),
            renamed(section + "seed", "train.seed"),
            renamed(section + "dtype", "train.precision", {{"bfloat16", "bf16"}, {"float32", "fp32"}}),
-           renamed_if(section + "override_transformer_config.recompute_granularity", "memory.recompute", {{"full", "full"}, {"selective", "full"}}, "use full"),
+           renamed_if(section + "override_transformer_config.recompute_granularity", "memory.recompute",
+                      {{"full", "full"}, {"selective", "full"}}, "use full"),
            passed_over(section + "override_transformer_config.recompute_*", "recomputing changes no result"),
        }) {
     rules.push_back(std::move(rule));
@@ -151,9 +161,12 @@ std::vector<ImportRule> optim_rules() {
       {"optim.min_lr_ratio", min_lr_ratio},
       renamed("optim.lr_warmup_steps_ratio", "optimizer.warmup_fraction"),
       renamed("optim.warmup_steps_ratio", "optimizer.warmup_fraction"),
-      {"optim.lr_warmup_steps", [](const Setting& setting, Translation& translation) {
-         if (text_of(setting.value) == "-1") translation.pass_over(setting, "the ratio decides");
-         else translation.set(setting, "optimizer.warmup_iters", setting.value);
+      {"optim.lr_warmup_steps",
+       [](const Setting& setting, Translation& translation) {
+         if (text_of(setting.value) == "-1")
+           translation.pass_over(setting, "the ratio decides");
+         else
+           translation.set(setting, "optimizer.warmup_iters", setting.value);
        }},
       renamed("optim.lr_scheduler", "optimizer.schedule"),
       renamed("optim.lr_scheduler_type", "optimizer.schedule"),
@@ -183,10 +196,12 @@ std::vector<ImportRule> trainer_rules() {
       passed_over("trainer.experiment_name", "the run folder has its figures and its report"),
       passed_over("trainer.logger", "the run folder has metrics.jsonl and TensorBoard files"),
       passed_over("trainer.device", "it is no part of a recipe"),
-      passed_over_if("trainer.resume_mode", {"auto", "disable"}, "`sluice train --resume latest` goes on", "give the step folder to `sluice train --resume`"),
+      passed_over_if("trainer.resume_mode", {"auto", "disable"}, "`sluice train --resume latest` goes on",
+                     "give the step folder to `sluice train --resume`"),
       renamed("ulysses_sequence_parallel_size", "parallelism.context_parallel_size"),
       passed_over("use_remove_padding", "padding changes no result"),
-      passed_over_if("defaults", {"[_self_]"}, "it names this file", "write out the whole configuration with Hydra's `--cfg job --resolve`, and import that"),
+      passed_over_if("defaults", {"[_self_]"}, "it names this file",
+                     "write out the whole configuration with Hydra's `--cfg job --resolve`, and import that"),
   };
 }
 
@@ -194,7 +209,8 @@ std::vector<ImportRule> trainer_rules() {
 
 std::vector<ImportRule> verl_rules() {
   std::vector<ImportRule> rules;
-  for (const auto& section : {data_rules(), model_rules(), engine_rules("megatron."), engine_rules("engine."), optim_rules(), trainer_rules()}) {
+  for (const auto& section :
+       {data_rules(), model_rules(), engine_rules("megatron."), engine_rules("engine."), optim_rules(), trainer_rules()}) {
     rules.insert(rules.end(), section.begin(), section.end());
   }
   return rules;

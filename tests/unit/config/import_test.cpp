@@ -25,26 +25,31 @@ std::string value_of(const Imported& imported, const std::string& key) {
 }
 
 TEST(Import, TheLastOfTwoValuesOfOneKeyHolds) {
-  const Imported imported = import_settings(System::kVerl, {setting("data.max_length", "10"), setting("data.max_length", "20")}, nothing_of_ours);
+  const Imported imported =
+      import_settings(System::kVerl, {setting("data.max_length", "10"), setting("data.max_length", "20")}, nothing_of_ours);
   EXPECT_EQ(value_of(imported, "data.seq_length"), "20");
   EXPECT_EQ(imported.report, std::vector<std::string>{"data.max_length = 20 -> data.seq_length = 20"});
 }
 
 TEST(Import, ANullLeavesOurDefault) {
-  const Imported imported = import_settings(System::kVerl, {{"trainer.total_training_steps", {{}, false, true}, "their.yaml:1"}}, nothing_of_ours);
+  const Imported imported =
+      import_settings(System::kVerl, {{"trainer.total_training_steps", {{}, false, true}, "their.yaml:1"}}, nothing_of_ours);
   EXPECT_TRUE(imported.settings.empty());
   EXPECT_EQ(imported.report.size(), 1);
 }
 
 TEST(Import, AKeyWithoutARuleIsTakenOnlyWhenItIsASpellingOfOurs) {
-  const OwnSpelling lr = [](const Setting& theirs) { return theirs.key == "training.lr" ? std::optional(Setting{"optimizer.lr", theirs.value, theirs.where}) : std::nullopt; };
+  const OwnSpelling lr = [](const Setting& theirs) {
+    return theirs.key == "training.lr" ? std::optional(Setting{"optimizer.lr", theirs.value, theirs.where}) : std::nullopt;
+  };
   EXPECT_EQ(value_of(import_settings(System::kPrimus, {setting("training.lr", "1e-4")}, lr), "optimizer.lr"), "1e-4");
   EXPECT_THROW(import_settings(System::kPrimus, {setting("training.lr", "1e-4")}, nothing_of_ours), Error);
 }
 
 TEST(Import, EveryKeyThatIsRefusedIsInOneError) {
   try {
-    import_settings(System::kDeepspeed, {setting("fp16.enabled", "true"), setting("scheduler.type", "OneCycle"), setting("made.up", "1")}, nothing_of_ours);
+    import_settings(System::kDeepspeed, {setting("fp16.enabled", "true"), setting("scheduler.type", "OneCycle"), setting("made.up", "1")},
+                    nothing_of_ours);
     FAIL() << "nothing was refused";
   } catch (const Error& error) {
     const std::string what = error.what();
@@ -56,16 +61,22 @@ TEST(Import, EveryKeyThatIsRefusedIsInOneError) {
 
 TEST(Import, TwoKeysThatMeanOneSettingMustAgree) {
   const auto import_both = [](const std::string& other) {
-    return import_settings(System::kMegatronBridge, {setting("optimizer.adam_eps", "1e-8"), setting("dataset.seq_length", "64"), setting("model.seq_length", other)}, nothing_of_ours);
+    return import_settings(System::kMegatronBridge,
+                           {setting("optimizer.adam_eps", "1e-8"), setting("dataset.seq_length", "64"), setting("model.seq_length", other)},
+                           nothing_of_ours);
   };
   EXPECT_EQ(value_of(import_both("64"), "data.seq_length"), "64");
   EXPECT_THROW(import_both("65"), Error);
 }
 
 TEST(RecipeYaml, ReadsBackAsTheSameSettings) {
-  const std::vector<Setting> settings{{"data.path", {{"a b: c.jsonl"}}, "x"},       {"data.columns.prompt", {{"question"}}, "x"}, {"train.epochs", {{"2"}}, "x"},
-                                      {"lora.use_lora", {{"True"}}, "x"},           {"lora.target_modules", {{"q_proj", "*.w1"}, true}, "x"},
-                                      {"train.global_batch_size", {{}, false, true}, "x"}, {"output_dir", {{"runs/#1"}}, "x"}};
+  const std::vector<Setting> settings{{"data.path", {{"a b: c.jsonl"}}, "x"},
+                                      {"data.columns.prompt", {{"question"}}, "x"},
+                                      {"train.epochs", {{"2"}}, "x"},
+                                      {"lora.use_lora", {{"True"}}, "x"},
+                                      {"lora.target_modules", {{"q_proj", "*.w1"}, true}, "x"},
+                                      {"train.global_batch_size", {{}, false, true}, "x"},
+                                      {"output_dir", {{"runs/#1"}}, "x"}};
   const fs::path file = fs::temp_directory_path() / ("sluice_import_" + std::to_string(getpid()) + ".yaml");
   write_file_atomic(file, recipe_yaml(settings));
   const std::vector<Setting> read = load_recipe(file, {});
