@@ -18,6 +18,7 @@ parser.add_argument("--rounds", type=int, default=3)
 parser.add_argument("--peers", type=pathlib.Path, default=root.parent / "shared" / "peers")
 parser.add_argument("--compile", action="store_true", help="HF under torch.compile too (a minute more a round)")
 parser.add_argument("--steps", type=int, default=5)
+parser.add_argument("--lora", type=int, default=0, help="train adapters of this rank on attention instead (PEFT beside it)")
 parser.add_argument("--output", type=pathlib.Path)
 args = parser.parse_args()
 
@@ -28,12 +29,15 @@ def row(command):
 
 
 variants = {"sluice bf16": [str(root / "build/release/sluice"), "bench", "train", "--json", "--steps", str(args.steps)]}
+lora = ["--lora", str(args.lora)] if args.lora else []
+variants["sluice bf16"] += lora
 if (args.peers / "train.py").exists():
-    peer = [sys.executable, str(args.peers / "train.py"), "--impl", "grouped_mm", "--dtype", "bfloat16", "--steps", str(args.steps)]
+    peer = [sys.executable, str(args.peers / "train.py"), "--impl", "grouped_mm", "--dtype", "bfloat16", "--steps", str(args.steps)] + lora
     variants["hf grouped_mm bf16"] = peer
     if args.compile:
         variants["hf grouped_mm bf16 compiled"] = peer + ["--compile"]
-    variants["matrix products alone bf16 (limit)"] = [sys.executable, str(args.peers / "gemm_limit.py"), "--dtype", "bfloat16"]
+    if not args.lora:
+        variants["matrix products alone bf16 (limit)"] = [sys.executable, str(args.peers / "gemm_limit.py"), "--dtype", "bfloat16"]
 else:
     print(f"no peers in {args.peers}: only our own figures", file=sys.stderr)
 

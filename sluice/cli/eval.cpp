@@ -95,11 +95,14 @@ class Progress {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-// `figures` with every key that an evaluation can have, null where it was not measured.
+// What was measured; the keys that every evaluation has are null where it was not.
 OrderedJson with_all_keys(const monitor::Evaluation& evaluation) {
   const OrderedJson measured = monitor::to_json(evaluation);
   OrderedJson out;
-  for (const char* key : {"lm_loss", "perplexity", "exact_match", "rouge_l", "turn_loss", "category_loss", "routing"}) out[key] = measured.value(key, OrderedJson(nullptr));
+  for (const char* key : {"lm_loss", "perplexity", "exact_match", "routing"}) out[key] = measured.value(key, OrderedJson(nullptr));
+  for (const char* key : {"rouge_l", "turn_loss", "category_loss"}) {
+    if (measured.contains(key)) out[key] = measured[key];
+  }
   if (!evaluation.routing) return out;
   OrderedJson routing;
   for (const char* key : {"accuracy", "mutual_information_nats", "kl", "expert_share", "label_expert"})

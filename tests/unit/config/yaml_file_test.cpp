@@ -1,6 +1,7 @@
 #include "sluice/config/yaml_file.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "sluice/base/error.h"
 #include "sluice/config/recipe.h"
@@ -10,7 +11,7 @@ namespace {
 
 // What loading a recipe of this text says: "file" stands for its path; empty where it loads.
 std::string message(const std::string& text) {
-  const fs::path path = fs::temp_directory_path() / "sluice_yaml_file_test.yaml";
+  const fs::path path = fs::temp_directory_path() / ("sluice_yaml_file_test_" + std::to_string(getpid()) + ".yaml");
   write_file_atomic(path, text);
   std::string said;
   try {
