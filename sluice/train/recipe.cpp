@@ -69,21 +69,20 @@ std::shared_ptr<models::ModelConfig> from_scratch(const ModelSection& section, c
   return own.empty() ? config : nullptr;  // rules that need its sizes would only repeat what is wrong with them
 }
 
-// A loaded model brings its sizes; a recipe (a base, say) may repeat them, but not contradict them.
-std::shared_ptr<models::ModelConfig> from_folder(const ModelSection& section, const std::vector<config::Setting>& sizes, Violations& violations) {
+// A loaded model brings its architecture and sizes; a recipe (a base, say) may repeat its sizes, but not contradict them.
+std::shared_ptr<models::ModelConfig> from_folder(ModelSection& section, const std::vector<config::Setting>& sizes, Violations& violations) {
   std::shared_ptr<models::ModelConfig> config;
   if (!fs::exists(section.load)) return nullptr;  // which find_recipe_paths has said
-  std::string architecture;
   try {
     checkpoint::ModelFolder folder = checkpoint::open_model_folder(section.load);
-    architecture = folder.architecture;
+    section.architecture = folder.architecture;
     config = std::move(folder.config);
   } catch (const Error& error) {
     violations.add(error);
     return nullptr;
   }
   const auto loaded = config->settings();
-  config->apply(known_sizes(sizes, architecture, *config, violations), violations);
+  config->apply(known_sizes(sizes, section.architecture, *config, violations), violations);
   const auto asked = config->settings();
   for (std::size_t i = 0; i < loaded.size(); ++i) {
     if (loaded[i] == asked[i]) continue;
@@ -116,7 +115,7 @@ ResolvedRecipe resolve(std::vector<config::Setting> settings, const ModelFinder&
   settings.erase(first_size, settings.end());
 
   config::apply(resolved.recipe, settings, violations);
-  const ModelSection& model = resolved.recipe.model;
+  ModelSection& model = resolved.recipe.model;
   resolved.model_config = model.load.empty() ? from_scratch(model, sizes, violations) : from_folder(model, sizes, violations);
   resolved.recipe.data = resolved.recipe.data.with_defaults();
   check_rules(resolved.recipe, resolved.model_config.get(), settings, violations, resolved.notes);

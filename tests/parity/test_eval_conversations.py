@@ -84,5 +84,6 @@ def test_a_run_from_a_model_shows_what_it_changed(tmp_path):
     before, after = (json.loads((tmp_path / "run" / name).read_text()) for name in ("evaluation_before.json", "summary.json"))
     assert after["lm_loss"] < 1 < 5 < before["lm_loss"]
     assert before["exact_match"] == 0 and after["exact_match"] == 1 and after["rouge_l"] == 1
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["model_name"] == "llama", "the loaded model's, not the default"
     page = (tmp_path / "run" / "report.html").read_text()
     assert "Before and after" in page and f"{before['lm_loss']:.4f}" in page
