@@ -1,8 +1,8 @@
 // Feeds arbitrary bytes to the safetensors parser: whatever it accepts must lie inside the input, whatever it refuses must be an Error.
-// Needs no corpus; a smoke run of a minute, from the project's root:
+// Needs no corpus; a smoke run of a minute, from the project's root (libFuzzer comes with clang, not with g++):
 //   clang++ -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. tests/fuzz/safetensors_fuzz.cpp
 //     sluice/checkpoint/{safetensors,safetensors_header,dtype,strict_json}.cpp
-//     sluice/base/{error,file,json,nearest}.cpp -lz -o build/safetensors_fuzz
+//     sluice/base/{error,file,json,nearest,output_file}.cpp -lz -o build/safetensors_fuzz
 //   build/safetensors_fuzz -max_total_time=60 -max_len=4096
 // The first byte says how the rest becomes a file: as it is, or as the header and data of a file whose length field is right.
 #include <cstdint>
