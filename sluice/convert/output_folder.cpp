@@ -45,33 +45,51 @@ OutputFolder::OutputFolder(const fs::path& to, const OrderedJson& plan, std::uin
     : to_(fs::absolute(to).lexically_normal()) {
   if (!to_.has_filename()) to_ = to_.parent_path();
   partial_ = to_.string() + ".partial";
-  if (fs::exists(to_) && (!fs::is_directory(to_) || !fs::is_empty(to_))) {
-    throw Error("--to " + to.string() + " exists and is not an empty folder", "give a new folder, or remove that one");
-  }
-  if (fs::exists(partial_ / kPlanName)) {
-    if (same_plan(partial_ / kPlanName, plan)) {
-      remove_unfinished(partial_);
-      log.note("going on with the conversion that left " + partial_.string());
-    } else {
-      log.note(partial_.string() + " is of another conversion and is made anew");
-      fs::remove_all(partial_);
-    }
-  } else if (fs::exists(partial_) && !fs::is_empty(partial_)) {
-    throw Error(partial_.string() + ", where the conversion is made, exists and is none of a conversion's", "move it away, or give another --to");
-  }
-  const std::uint64_t there = fs::exists(partial_) ? bytes_in(partial_) : 0, needed = bytes - std::min(bytes, there) + checkpoint::kDiskMarginBytes;
+  require_free(to);
+  const bool begun = fs::exists(partial_);
+  if (begun) lock_.emplace(partial_);
+  const std::uint64_t there = begun ? bytes_in(partial_) : 0;  // kept, or removed to make room
+  const std::uint64_t needed = bytes - std::min(bytes, there) + checkpoint::kDiskMarginBytes;
   if (const std::uint64_t free = free_disk_bytes(to_); free < needed) {
     throw Error("the conversion needs " + gigabytes(needed) + " on the disk of " + to_.string() + ", which has " + gigabytes(free) + " free",
                 "free some space, or give a --to on another disk");
   }
   fs::create_directories(partial_);
+  if (!begun) lock_.emplace(partial_);
+  require_free(to);  // again: another conversion may have ended before the lock was ours
+  keep_or_empty(plan, log);
   write_file_atomic(partial_ / kPlanName, plan.dump(2) + "\n");
+}
+
+void OutputFolder::require_free(const fs::path& given) const {
+  if (!fs::exists(to_) || (fs::is_directory(to_) && fs::is_empty(to_))) return;
+  throw Error("--to " + given.string() + " exists and is not an empty folder", "give a new folder, or remove that one");
+}
+
+// What an earlier attempt left stays where it is of the same plan.
+void OutputFolder::keep_or_empty(const OrderedJson& plan, Log& log) {
+  if (same_plan(partial_ / kPlanName, plan)) {
+    remove_unfinished(partial_);
+    log.note("going on with the conversion that left " + partial_.string());
+    return;
+  }
+  if (fs::is_empty(partial_)) return;
+  if (!fs::exists(partial_ / kPlanName)) {
+    throw Error(partial_.string() + ", where the conversion is made, exists and is none of a conversion's", "move it away, or give another --to");
+  }
+  log.note(partial_.string() + " is of another conversion and is made anew");
+  std::vector<fs::path> left;  // but for the plan, which says whose they are until the new one replaces it
+  for (const auto& entry : fs::directory_iterator(partial_)) {
+    if (entry.path().filename() != kPlanName) left.push_back(entry.path());
+  }
+  for (const fs::path& path : left) fs::remove_all(path);
 }
 
 void OutputFolder::commit() {
   fs::remove(partial_ / kPlanName);
   sync_folder(partial_);
-  if (fs::exists(to_)) fs::remove(to_);  // empty, as the constructor made sure
+  require_free(to_);
+  if (fs::exists(to_)) fs::remove(to_);
   fs::rename(partial_, to_);
   sync_folder(to_.parent_path());
 }

@@ -5,17 +5,20 @@
 //   TO/                   the same folder, renamed when all is there
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "sluice/base/file.h"
 #include "sluice/base/json.h"
 #include "sluice/base/log.h"
+#include "sluice/convert/folder_lock.h"
 
 namespace sluice::convert {
 
 class OutputFolder {
  public:
-  // Error when `to` exists and is not empty, when it cannot be made, or when the disk lacks `bytes` beyond what is already there.
+  // Error when `to` exists and is not empty, when it cannot be made, when another process is writing it, or when the disk lacks `bytes`
+  // beyond what is already there.
   OutputFolder(const fs::path& to, const OrderedJson& plan, std::uint64_t bytes, Log& log);
 
   const fs::path& path() const { return partial_; }  // write here
@@ -24,7 +27,11 @@ class OutputFolder {
   void commit();
 
  private:
+  void require_free(const fs::path& given) const;  // Error when to_ holds anything
+  void keep_or_empty(const OrderedJson& plan, Log& log);
+
   fs::path to_, partial_;
+  std::optional<FolderLock> lock_;  // of partial_, as soon as it exists
 };
 
 // Of all files in it and in its subfolders.

@@ -276,6 +276,23 @@ def test_a_killed_conversion_goes_on_and_leaves_nothing_that_looks_whole(tmp_pat
     require_same(tensors_of(tmp_path / "hf"), tensors_of(tmp_path / "back"))
 
 
+def test_a_second_conversion_into_the_same_folder_is_refused_and_the_first_goes_on(tmp_path):
+    big_mixtral(tmp_path / "hf", 12)
+    arguments = ["convert", "--from", tmp_path / "hf", "--to", tmp_path / "native", "--shards", 12, "--verify", "none"]
+    first = start(*arguments)
+    deadline = time.time() + 60
+    while not (tmp_path / "native.partial" / "plan.json").exists() and first.poll() is None and time.time() < deadline:
+        time.sleep(0.001)
+    first.send_signal(signal.SIGSTOP)
+    for second in (arguments, ["convert", "--from", tmp_path / "hf", "--to", tmp_path / "native", "--format", "hf"]):  # the same, and another that would make it anew
+        assert "native.partial is being written by another conversion" in sluice(*second, status=2).stderr
+    first.send_signal(signal.SIGCONT)
+    first.communicate()
+    assert first.returncode == 0
+    sluice("convert", "--from", tmp_path / "native", "--to", tmp_path / "back", "--verify", "none")
+    require_same(tensors_of(tmp_path / "hf"), tensors_of(tmp_path / "back"))
+
+
 def test_memory_stays_at_a_few_tensors(tmp_path):
     """Anonymous memory: a limit on the data segment that the whole model would break."""
     big_mixtral(tmp_path / "hf", 40)
