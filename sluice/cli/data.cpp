@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <chrono>
 #include <iostream>
+#include <span>
 
 #include "sluice/base/error.h"
 #include "sluice/base/nearest.h"
 #include "sluice/base/output_file.h"
+#include "sluice/cli/categories_flag.h"
 #include "sluice/cli/data_preview.h"
 #include "sluice/cli/data_train.h"
 #include "sluice/cli/hub.h"
@@ -19,8 +21,6 @@
 
 namespace sluice::cli {
 namespace {
-
-using data::kCategoryNames;
 
 // "-" is standard input or output, as it is everywhere.
 std::function<std::string(std::string)> dash_is(const std::string& stream) {
@@ -36,10 +36,9 @@ void add_files(CLI::App& app, fs::path& input, fs::path& output) {
   app.add_option("--output", output, "File to write; appears only when it is whole")->required()->transform(dash_is("/dev/stdout"));
 }
 
-std::string counts_line(const std::array<std::int64_t, data::kNumCategories>& counts) {
+std::string counts_line(std::span<const std::int64_t> counts, const data::Categories& categories) {
   std::string line;
-  for (std::size_t k = 0; k < counts.size(); ++k)
-    line += (k ? ", " : "") + std::string(kCategoryNames[k]) + " " + std::to_string(counts[k]);
+  for (std::size_t k = 0; k < counts.size(); ++k) line += (k ? ", " : "") + categories.names()[k] + " " + std::to_string(counts[k]);
   return line;
 }
 
@@ -65,7 +64,7 @@ int run_annotate(const Arguments& arguments, Log& log) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   log.info(std::to_string(summary.num_rows) + " questions labelled into " + request.output.string() + " at " +
            std::to_string(static_cast<std::int64_t>(static_cast<double>(summary.num_rows) / std::max(seconds, 1e-6))) + " a second");
-  log.info("labels: " + counts_line(summary.labels));
+  log.info("labels: " + counts_line(summary.labels, {}));
   if (keep_labels) log.info(std::to_string(summary.num_kept) + " rows kept the label they had");
   return 0;
 }
@@ -79,21 +78,24 @@ int run_balance(const Arguments& arguments, Log& log) {
                  "Rows of each category, such as factual_lookup=2000,multi_hop_reasoning=all; categories not named: none")
       ->required();
   app.add_option("--seed", request.seed, "Chooses the sample and its order")->capture_default_str()->check(whole_number(0));
+  CategoriesFlag categories;
+  categories.add_to(app);
   if (parse(app, arguments) == Parsed::kHelpShown) return 0;
   require_other_file(request.input, request.output);
-  request.wanted = data::parse_category_counts(counts);
+  request.categories = categories.value();
+  request.wanted = data::parse_category_counts(counts, request.categories);
   const data::BalanceSummary summary = data::balance(request);
   for (std::size_t k = 0; k < request.wanted.size(); ++k) {
     if (request.wanted[k] != data::kAllRows && summary.written[k] < request.wanted[k]) {
-      log.note("only " + std::to_string(summary.available[k]) + " rows are " + std::string(kCategoryNames[k]) + ", of " +
+      log.note("only " + std::to_string(summary.available[k]) + " rows are " + request.categories.names()[k] + ", of " +
                std::to_string(request.wanted[k]) + " asked for; all were taken");
     }
     if (request.wanted[k] == 0 && summary.available[k] > 0) {
-      log.note("all " + std::to_string(summary.available[k]) + " rows of " + std::string(kCategoryNames[k]) +
+      log.note("all " + std::to_string(summary.available[k]) + " rows of " + request.categories.names()[k] +
                " were left out: --counts has none of them");
     }
   }
-  log.info("rows written into " + request.output.string() + ": " + counts_line(summary.written));
+  log.info("rows written into " + request.output.string() + ": " + counts_line(summary.written, request.categories));
   return 0;
 }
 
@@ -110,7 +112,10 @@ int run_split(const Arguments& arguments, Log& log) {
       app.add_option("--fraction", request.validation_fraction, "Share of the rows for validation")->capture_default_str();
   CLI::Option* rows = app.add_option("--count", count, "Rows for validation, instead of a share")->check(whole_number(1));
   app.add_option("--seed", request.seed, "Chooses the rows")->capture_default_str()->check(whole_number(0));
+  CategoriesFlag categories;
+  categories.add_to(app);
   if (parse(app, arguments) == Parsed::kHelpShown) return 0;
+  request.categories = categories.value();
   if (rows->count() > 0) {
     forbid(fraction, "with --count", "give one of the two");
     request.validation_count = count;
@@ -145,13 +150,15 @@ int run_stats(const Arguments& arguments, Log&) {
   app.add_option("--tokenizer", tokenizer, "Folder or file of a tokenizer, for lengths in tokens; default: words");
   app.add_flag("--duplicates", duplicates, "Count questions asked before (needs up to 16 bytes of memory a row)");
   app.add_flag("--json", json, "Print one JSON object");
+  CategoriesFlag categories;
+  categories.add_to(app);
   if (parse(app, arguments) == Parsed::kHelpShown) return 0;
   if (!output.empty()) {
     require_other_file(input, output);
     require_writable(output);
   }
   const auto opened = tokenizer.empty() ? nullptr : text::open_tokenizer(find_model(tokenizer));
-  const data::DataStats stats = data::describe(input, opened.get(), duplicates ? data::CountDuplicates::kYes : data::CountDuplicates::kNo);
+  const data::DataStats stats = data::describe(input, opened.get(), duplicates ? data::CountDuplicates::kYes : data::CountDuplicates::kNo, categories.value());
   const std::string text = json ? dump_json(data::stats_json(stats)) + "\n" : data::format_stats(stats);
   if (output.empty()) std::cout << text;
   else write_file_atomic(output, text);

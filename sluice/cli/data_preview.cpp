@@ -28,9 +28,14 @@ constexpr int kMostFaultsShown = 10;
 struct PreviewRecipe {
   train::ModelSection model;
   data::DataConfig data;
+  struct Supervision {
+    std::vector<std::string> categories = data::Categories().names();
+    void fields(auto&& field) { field("categories", categories, ""); }
+  } routing_supervision;
   void fields(auto&& field) {
     field("model", model, "");
     field("data", data, "");
+    field("routing_supervision", routing_supervision, "");
   }
 };
 
@@ -72,7 +77,7 @@ PreviewRecipe recipe_of(const PreviewFlags& flags, Log& log) {
   config::resolve_aliases(settings, train::aliases());
   std::erase_if(settings, [](const config::Setting& setting) {
     return setting.where != "command line" && !setting.key.starts_with("data.") && setting.key != "model.load" &&
-           setting.key != "model.tokenizer";
+           setting.key != "model.tokenizer" && setting.key != "routing_supervision.categories";
   });
   Violations violations;
   std::vector<std::string> notes;
@@ -253,16 +258,17 @@ int run_preview(const Arguments& arguments, Log& log) {
   const fs::path folder = recipe.model.tokenizer.empty() ? recipe.model.load : recipe.model.tokenizer;
   const auto tokenizer = text::open_tokenizer(folder);
   Preview preview(flags, recipe.data, *tokenizer);
+  const data::Categories categories(recipe.routing_supervision.categories);
   data::ConversationCounts counts;
   for (const fs::path& path : files_of(recipe.data)) {
     if (data::has_conversations(recipe.data.format)) {
-      const data::SampleMaker maker(recipe.data, {tokenizer.get(), folder});
+      const data::SampleMaker maker(recipe.data, {tokenizer.get(), folder}, categories);
       counts.add(data::for_each_conversation(path, recipe.data, maker, num_processors(),
                                              [&](const data::TokenisedRow& row) { preview.add(row); }));
       continue;
     }
     const auto dataset =
-        data::open_dataset(path, recipe.data, {tokenizer.get(), tokenizer->vocab_size(), data::LabelPolicy::kOptional, folder});
+        data::open_dataset(path, recipe.data, {tokenizer.get(), tokenizer->vocab_size(), data::LabelPolicy::kOptional, folder, categories});
     for (std::int64_t i = 0; i < dataset->size(); ++i) preview.add(dataset->at(i), dataset->raw(i).where);
   }
   preview.finish(counts);

@@ -26,7 +26,7 @@ std::vector<data::TrainingRow> read_rows(const std::vector<fs::path>& inputs) {
 std::vector<std::string> texts_of_row(const std::string& line, const std::string& where) {
   const Json row = parse_json(line, where);
   if (row.is_object() && row.contains("text")) return {data::row_text(row, "text", where)};
-  const data::QaRow qa = data::parse_qa_row(line, where, data::LabelPolicy::kOptional);
+  const data::QaRow qa = data::parse_qa_row(data::parse_row_object(line, where), where);
   std::vector<std::string> texts;
   for (const std::string& answer : qa.answers) texts.push_back(data::qa_prompt(qa.question) + " " + answer);
   return texts;

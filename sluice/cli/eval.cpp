@@ -11,9 +11,9 @@
 #include "sluice/base/error.h"
 #include "sluice/base/json.h"
 #include "sluice/base/nearest.h"
+#include "sluice/cli/categories_flag.h"
 #include "sluice/cli/hub.h"
 #include "sluice/cli/model_flags.h"
-#include "sluice/data/categories.h"
 #include "sluice/data/data_file.h"
 #include "sluice/eval/answers.h"
 #include "sluice/eval/evaluate.h"
@@ -23,6 +23,7 @@ namespace {
 
 struct EvalFlags {
   ModelFlags model;
+  CategoriesFlag categories;
   std::string data, format = "qa", chat_template = "chat", tokenizer;
   std::int64_t max_samples = 0, batch_size = 8, exact_match_samples = -1, seq_length = 0, max_target_length = 0;
   bool json = false;
@@ -47,6 +48,7 @@ void declare(CLI::App& app, EvalFlags& flags) {
   flags.max_target_length_option =
       app.add_option("--max-target-length", flags.max_target_length, "Most tokens of an answer with its end token; default: 32 for qa, 128 for conversations")
           ->check(whole_number(1));
+  flags.categories.add_to(app);
   app.add_flag("--json", flags.json, "Print one JSON object; what was not measured is null");
 }
 
@@ -117,7 +119,7 @@ std::string percent(double share) {
   return out.str();
 }
 
-void print_figures(const monitor::Evaluation& evaluation, std::ostream& out) {
+void print_figures(const monitor::Evaluation& evaluation, const data::Categories& categories, std::ostream& out) {
   const auto line = [&](const char* name, const std::optional<double>& value) {
     if (value) out << std::left << std::setw(26) << name << *value << "\n";
   };
@@ -143,7 +145,7 @@ void print_figures(const monitor::Evaluation& evaluation, std::ostream& out) {
     }
   };
   table("share of tokens by layer and expert", routing.expert_share, [](std::size_t i) { return "layer " + std::to_string(i); });
-  table("share of tokens by label and expert", routing.label_expert, [](std::size_t i) { return std::string(data::kCategoryNames.at(i)); });
+  table("share of tokens by label and expert", routing.label_expert, [&](std::size_t i) { return categories.names().at(i); });
 }
 
 }  // namespace
@@ -160,18 +162,21 @@ int run_eval(const Arguments& arguments, Log& log) {
   if ((config.format == data::Format::kText || data::has_conversations(config.format)) && config.seq_length == 0) config.seq_length = loaded.folder.config->max_positions();
   const auto tokenizer =
       generate::open_model_tokenizer(loaded.folder, flags.tokenizer.empty() ? std::nullopt : std::optional<fs::path>(find_model(flags.tokenizer)));
-  const data::RowNeeds needs{tokenizer.get(), loaded.folder.config->vocab_size(), data::LabelPolicy::kOptional,
-                             flags.tokenizer.empty() ? loaded.folder.path : find_model(flags.tokenizer)};
-  const auto dataset = data::open_dataset(flags.data, config, needs, flags.max_samples);
-  log.info(data::describe(dataset->counts()));
-
   const auto supervision = eval::read_routing_file(loaded.folder.path);
+  if (supervision) forbid(flags.categories.option(), "of a model whose " + std::string(eval::kRoutingFileName) + " names them", "leave it out");
+  const data::Categories categories = supervision ? data::Categories(supervision->categories) : flags.categories.value();
+  const data::RowNeeds needs{tokenizer.get(), loaded.folder.config->vocab_size(), data::LabelPolicy::kOptional,
+                             flags.tokenizer.empty() ? loaded.folder.path : find_model(flags.tokenizer), categories};
+  const auto dataset = data::open_dataset(flags.data, config, needs, flags.max_samples);
+  log.info(data::describe(dataset->counts(), categories));
+
   if (!supervision && dataset->counts().unlabelled < dataset->size()) {
     log.note(loaded.folder.path.string() + " has no " + eval::kRoutingFileName +
              ": routing accuracy and KL, which need the labels' preferences, are not measured");
   }
   eval::EvaluateOptions options;
   options.batch_size = flags.batch_size;
+  options.categories = categories;
   options.supervision = supervision ? &*supervision : nullptr;
   options.tokenizer = tokenizer.get();
   options.max_target_length = config.max_target_length;
@@ -186,7 +191,7 @@ int run_eval(const Arguments& arguments, Log& log) {
   if (flags.json)
     std::cout << dump_json(with_all_keys(evaluation)) << std::endl;
   else
-    print_figures(evaluation, std::cout);
+    print_figures(evaluation, categories, std::cout);
   return 0;
 }
 

@@ -155,7 +155,7 @@ RuleMatch apply_rules(const QuestionWords& question) {
     for (const std::string_view pattern : rule.patterns) {
       matched.clear();
       if (!matches(pattern, words, matched)) continue;
-      const auto category = category_index(rule.category);
+      const auto category = Categories().find(rule.category);
       SLUICE_CHECK(category.has_value(), "a rule's category is not in the table");
       std::string text;
       for (const std::string_view word : matched) text += (text.empty() ? "" : " ") + std::string(word);

@@ -24,21 +24,21 @@ struct Place {
   std::int64_t size;
 };
 
-CategoryCounts count_rows(const fs::path& input) {
-  CategoryCounts counts{};
-  JsonRows rows(input);
+CategoryCounts count_rows(const fs::path& input, const Categories& categories) {
+  CategoryCounts counts(static_cast<std::size_t>(categories.size()));
+  JsonRows rows(input, categories);
   while (rows.next()) ++counts[static_cast<std::size_t>(rows.require_category())];
   return counts;
 }
 
 // Where the chosen rows are: each row with the chance (still wanted) / (still to come) (Knuth, TAOCP 3.4.2, algorithm S).
-std::vector<Place> choose_rows(const fs::path& input, CategoryCounts wanted, CategoryCounts to_come, std::uint64_t seed) {
+std::vector<Place> choose_rows(const BalanceRequest& request, CategoryCounts wanted, CategoryCounts to_come) {
   std::vector<Place> chosen;
-  Rng rng(seed, kSampleStream);
-  JsonRows rows(input);
+  Rng rng(request.seed, kSampleStream);
+  JsonRows rows(request.input, request.categories);
   while (rows.next()) {
     const auto category = static_cast<std::size_t>(rows.require_category());
-    SLUICE_CHECK(to_come[category] > 0, input.string() + " changed while it was read");
+    SLUICE_CHECK(to_come[category] > 0, request.input.string() + " changed while it was read");
     const bool take = static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(to_come[category]))) < wanted[category];
     --to_come[category];
     if (!take) continue;
@@ -50,22 +50,22 @@ std::vector<Place> choose_rows(const fs::path& input, CategoryCounts wanted, Cat
 
 }  // namespace
 
-CategoryCounts parse_category_counts(std::string_view text) {
-  CategoryCounts counts{};
-  std::array<bool, kNumCategories> seen{};
+CategoryCounts parse_category_counts(std::string_view text, const Categories& categories) {
+  CategoryCounts counts(static_cast<std::size_t>(categories.size()));
+  std::vector<bool> seen(counts.size());
   while (!text.empty()) {
     const std::string_view item = text.substr(0, text.find(','));
     text.remove_prefix(std::min(item.size() + 1, text.size()));
     const std::size_t equals = item.find('=');
-    const auto category = static_cast<std::size_t>(require_category(item.substr(0, equals), "--counts"));
+    const auto category = static_cast<std::size_t>(categories.require(item.substr(0, equals), "--counts"));
     const std::string_view number = equals == std::string_view::npos ? "" : item.substr(equals + 1);
     std::int64_t count = kAllRows;
     const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), count);
     if (number != "all" && (error != std::errc() || end != number.data() + number.size() || count < 0)) {
       throw Error("--counts: " + std::string(item) + " has no number of rows",
-                  "write a number or all, such as " + std::string(kCategoryNames[category]) + "=2000");
+                  "write a number or all, such as " + categories.names()[category] + "=2000");
     }
-    if (seen[category]) throw Error("--counts names " + std::string(kCategoryNames[category]) + " twice", "keep one of the two");
+    if (seen[category]) throw Error("--counts names " + categories.names()[category] + " twice", "keep one of the two");
     seen[category] = true;
     counts[category] = number == "all" ? kAllRows : count;
   }
@@ -76,14 +76,16 @@ BalanceSummary balance(const BalanceRequest& request) {
   const DataFile readable_again(request.input);
   OutputFile output(request.output);
   BalanceSummary summary;
-  summary.available = count_rows(request.input);
+  SLUICE_CHECK(static_cast<int>(request.wanted.size()) == request.categories.size(), "a number of rows a category");
+  summary.available = count_rows(request.input, request.categories);
+  summary.written.resize(summary.available.size());
   std::int64_t total = 0;
   for (std::size_t k = 0; k < summary.written.size(); ++k) total += summary.written[k] = std::min(request.wanted[k], summary.available[k]);
   if (total == 0) {
     throw Error(request.input.string() + " has no row of the categories that --counts wants",
                 "see what it has with `sluice data stats --input " + request.input.string() + "`");
   }
-  const std::vector<Place> chosen = choose_rows(request.input, summary.written, summary.available, request.seed);
+  const std::vector<Place> chosen = choose_rows(request, summary.written, summary.available);
   const FileDescriptor file(request.input, O_RDONLY);
   std::string line;
   for (const std::int64_t i : permutation(static_cast<std::int64_t>(chosen.size()), request.seed, 0)) {

@@ -20,7 +20,7 @@ BlendedDataset::BlendedDataset(std::vector<std::unique_ptr<Dataset>> sets, const
 }
 
 BlendedDataset::Place BlendedDataset::place(std::int64_t index) const {
-  SLUICE_CHECK(index >= 0 && index < size(), "row " + std::to_string(index) + " of " + std::to_string(size()));
+  check_index(index);
   const auto set = static_cast<std::size_t>(std::ranges::upper_bound(begins_, index) - begins_.begin()) - 1;
   return {*sets_[set], index - begins_[set]};
 }

@@ -1,24 +1,31 @@
 #include "sluice/data/categories.h"
 
-#include <vector>
+#include <algorithm>
 
 #include "sluice/base/error.h"
 #include "sluice/base/nearest.h"
 
 namespace sluice::data {
 
-std::optional<int> category_index(std::string_view name) {
-  for (int i = 0; i < kNumCategories; ++i) {
-    if (kCategoryNames[static_cast<std::size_t>(i)] == name) return i;
-  }
-  return std::nullopt;
+std::optional<int> Categories::find(std::string_view name) const {
+  const auto found = std::ranges::find(names_, name);
+  if (found == names_.end()) return std::nullopt;
+  return static_cast<int>(found - names_.begin());
 }
 
-int require_category(std::string_view name, const std::string& where) {
-  if (const auto index = category_index(name)) return *index;
-  const std::vector<std::string> known(kCategoryNames.begin(), kCategoryNames.end());
-  throw Error(where + ": unknown category \"" + std::string(name) + "\"; did you mean \"" + nearest(name, known) + "\"?",
-              "use " + join_or(known) + ", or label the questions with `sluice data annotate`");
+int Categories::require(std::string_view name, const std::string& where) const {
+  if (const auto index = find(name)) return *index;
+  throw Error(where + ": unknown category \"" + std::string(name) + "\"; did you mean \"" + nearest(name, names_) + "\"?",
+              "use " + join_or(names_) + ", or name your own categories (routing_supervision.categories, --categories)");
+}
+
+Categories Categories::parse(std::vector<std::string> names, const std::string& what) {
+  if (names.empty()) throw Error(what + " names no category", "name each label of your rows, such as [easy, hard]");
+  for (auto name = names.begin(); name != names.end(); ++name) {
+    if (name->empty()) throw Error(what + " has an empty name", "name each label as your rows' expert_label does");
+    if (std::find(names.begin(), name, *name) != name) throw Error(what + " names " + *name + " twice", "name each category once");
+  }
+  return Categories(std::move(names));
 }
 
 }  // namespace sluice::data

@@ -1,21 +1,41 @@
-// The question categories that experts are supervised with: the one table of their names and indices.
+// The question categories that experts are supervised with.
 #pragma once
 #include <array>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sluice::data {
 
-// The index of a name is its `expert_label` number everywhere: in files, losses, reports.
+// Those that `sluice data annotate` gives, and that everything else takes where no others are named.
 inline constexpr std::array<std::string_view, 4> kCategoryNames = {"factual_lookup", "numerical_reasoning", "multi_hop_reasoning",
                                                                    "commonsense_reasoning"};
 inline constexpr int kNumCategories = static_cast<int>(kCategoryNames.size());
 
-// The index of `name`; nothing when there is no such category.
-std::optional<int> category_index(std::string_view name);
+// A table of names. The index of a name is its `expert_label` number everywhere: in files, losses, reports.
+class Categories {
+ public:
+  Categories() : names_(kCategoryNames.begin(), kCategoryNames.end()) {}
+  explicit Categories(std::vector<std::string> names) : names_(std::move(names)) {}
 
-// As category_index, but an unknown name is an Error that names `where` ("file:line") and the nearest known name.
-int require_category(std::string_view name, const std::string& where);
+  int size() const { return static_cast<int>(names_.size()); }
+  const std::vector<std::string>& names() const { return names_; }
+  const std::string& name(std::int64_t index) const { return names_.at(static_cast<std::size_t>(index)); }
+
+  // The index of `name`; nothing when there is no such category.
+  std::optional<int> find(std::string_view name) const;
+
+  // As find, but an unknown name is an Error that names `where` ("file:line") and the nearest known name.
+  int require(std::string_view name, const std::string& where) const;
+
+  // `names` as Categories. Error, opened by `what`, when there are none, or one is empty or there twice.
+  static Categories parse(std::vector<std::string> names, const std::string& what);
+
+  friend bool operator==(const Categories&, const Categories&) = default;
+
+ private:
+  std::vector<std::string> names_;
+};
 
 }  // namespace sluice::data

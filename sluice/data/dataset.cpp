@@ -77,10 +77,6 @@ std::int64_t Dataset::row_at(std::int64_t position, std::uint64_t seed, Shuffle 
   return shuffle == Shuffle::kOff ? place : shuffled(place, size(), seed, static_cast<std::uint64_t>(epoch));
 }
 
-void StoredDataset::check_index(std::int64_t index) const {
-  SLUICE_CHECK(index >= 0 && index < size(), "row " + std::to_string(index) + " of " + std::to_string(size()));
-}
-
 std::unique_ptr<Dataset> open_dataset(const fs::path& path, const DataConfig& config, const RowNeeds& needs, std::int64_t max_rows) {
   auto dataset = std::move(open_file(path, config, needs, max_rows, {RowLimit{}})[0]);
   require_targets(*dataset);

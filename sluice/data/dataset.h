@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "sluice/base/error.h"
 #include "sluice/base/file.h"
 #include "sluice/data/config.h"
 #include "sluice/data/dataset_counts.h"
@@ -39,6 +40,8 @@ class Dataset {
   virtual std::int64_t length(std::int64_t index) const { return static_cast<std::int64_t>(at(index).ids.size()); }
 
  protected:
+  void check_index(std::int64_t index) const { SLUICE_CHECK(index >= 0 && index < size(), "row " + std::to_string(index) + " of " + std::to_string(size())); }
+
   DatasetCounts counts_;
 };
 

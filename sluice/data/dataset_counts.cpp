@@ -20,14 +20,19 @@ std::string percent(std::int64_t part, std::int64_t whole) {
   return text;
 }
 
-std::string labels_of(const DatasetCounts& counts) {
+std::string labels_of(const DatasetCounts& counts, const Categories& categories) {
   std::string out = "; labels:";
-  for (std::size_t i = 0; i < counts.labelled.size(); ++i)
-    out += " " + std::string(kCategoryNames[i]) + " " + with_commas(counts.labelled[i]);
+  for (int i = 0; i < categories.size(); ++i) out += " " + categories.name(i) + " " + with_commas(counts.with_label(i));
   return out + (counts.unlabelled > 0 ? ", none " + with_commas(counts.unlabelled) : "");
 }
 
 }  // namespace
+
+void DatasetCounts::add_label(std::int64_t label, std::int64_t count) {
+  const auto index = static_cast<std::size_t>(label);
+  if (index >= labelled.size()) labelled.resize(index + 1);
+  labelled[index] += count;
+}
 
 void DatasetCounts::add(const ReadRow& row) {
   const Sample& sample = row.sample;
@@ -42,7 +47,7 @@ void DatasetCounts::add(const ReadRow& row) {
   if (sample.expert_label == kNoExpertLabel)
     ++unlabelled;
   else
-    ++labelled[static_cast<std::size_t>(sample.expert_label)];
+    add_label(sample.expert_label, 1);
   const auto mix = [&](auto values) { fingerprint = crc32c(std::as_bytes(values), fingerprint); };
   mix(std::span(sample.ids));
   mix(std::span(sample.labels));
@@ -60,7 +65,7 @@ void DatasetCounts::add(const DatasetCounts& other) {
   cut_prompts += other.cut_prompts;
   cut_answers += other.cut_answers;
   cut_texts += other.cut_texts;
-  for (std::size_t i = 0; i < labelled.size(); ++i) labelled[i] += other.labelled[i];
+  for (std::size_t i = 0; i < other.labelled.size(); ++i) add_label(static_cast<std::int64_t>(i), other.labelled[i]);
   unlabelled += other.unlabelled;
   conversations.add(other.conversations);
   packed += other.packed;
@@ -84,13 +89,13 @@ std::string describe(const ConversationCounts& counts) {
   return out;
 }
 
-std::string describe(const DatasetCounts& counts) {
+std::string describe(const DatasetCounts& counts, const Categories& categories) {
   std::string out = with_commas(counts.rows) + " rows, " + with_commas(counts.tokens) + " tokens, " + with_commas(counts.target_tokens) +
                     " of them trained on, longest row " + with_commas(counts.longest_row);
   if (counts.packed > 0) {
     out += "; " + with_commas(counts.packed) + " conversations packed, the rows " + percent(counts.tokens, counts.room) + " full";
   }
-  if (counts.unlabelled < counts.rows) out += labels_of(counts);
+  if (counts.unlabelled < counts.rows) out += labels_of(counts, categories);
   if (counts.cut_prompts > 0) out += "; questions cut to data.seq_length: " + with_commas(counts.cut_prompts);
   if (counts.cut_answers > 0) out += "; answers cut to data.max_target_length: " + with_commas(counts.cut_answers);
   if (counts.cut_texts > 0) out += "; texts cut to data.seq_length: " + with_commas(counts.cut_texts);

@@ -4,7 +4,6 @@
 
 #include "sluice/base/error.h"
 #include "sluice/base/nearest.h"
-#include "sluice/data/categories.h"
 
 namespace sluice::data {
 namespace {
@@ -25,17 +24,17 @@ Json parse_row_object(std::string_view line, const std::string& where) {
   return row;
 }
 
-std::int32_t row_expert_label(const Json& row, const std::string& where, LabelPolicy labels) {
+std::int32_t row_expert_label(const Json& row, const std::string& where, LabelPolicy labels, const Categories& categories) {
   const auto found = row.find("expert_label");
   if (found == row.end() || found->is_null()) {
     if (labels == LabelPolicy::kOptional) return kNoExpertLabel;
     throw Error(where + ": the row has no expert_label, which supervised routing needs",
                 "label the file with `sluice data annotate`, or train with routing_supervision.weight=0");
   }
-  if (found->is_string()) return require_category(found->get_ref<const std::string&>(), where);
-  if (found->is_number_integer() && *found >= 0 && *found < kNumCategories) return found->get<std::int32_t>();
+  if (found->is_string()) return categories.require(found->get_ref<const std::string&>(), where);
+  if (found->is_number_integer() && *found >= 0 && *found < categories.size()) return found->get<std::int32_t>();
   throw Error(where + ": expert_label = " + dump_json(*found) + " is no category",
-              "use " + join_or({kCategoryNames.begin(), kCategoryNames.end()}) + ", or 0 to " + std::to_string(kNumCategories - 1));
+              "use " + join_or(categories.names()) + ", or 0 to " + std::to_string(categories.size() - 1));
 }
 
 const std::string& row_text(const Json& row, const std::string& key, const std::string& where) {

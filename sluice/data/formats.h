@@ -8,6 +8,7 @@
 
 #include "sluice/base/file.h"
 #include "sluice/base/json.h"
+#include "sluice/data/categories.h"
 #include "sluice/data/config.h"
 #include "sluice/data/sample.h"
 #include "sluice/text/tokenizer.h"
@@ -24,6 +25,7 @@ struct RowNeeds {
   std::int64_t vocab_size = 0;  // the model's: an id from here on is an Error
   LabelPolicy labels = LabelPolicy::kOptional;
   fs::path tokenizer_path = {};
+  Categories categories = {};  // that expert_label names
 };
 
 struct ReadRow {
@@ -55,11 +57,10 @@ std::string qa_prompt(std::string_view question);
 struct QaRow {
   std::string question;
   std::vector<std::string> answers;  // at least one; the first is trained on, any counts as an exact match
-  std::int32_t expert_label = kNoExpertLabel;
 };
 
-// {"question": text, "answer": text | [text, ...] | {"text": text | [text, ...]}, "expert_label"?}; other keys are ignored.
-QaRow parse_qa_row(std::string_view line, const std::string& where, LabelPolicy labels);
+// {"question": text, "answer": text | [text, ...] | {"text": text | [text, ...]}}; other keys are ignored.
+QaRow parse_qa_row(const Json& row, const std::string& where);
 
 // --- shared by the readers ---
 
@@ -67,7 +68,7 @@ QaRow parse_qa_row(std::string_view line, const std::string& where, LabelPolicy 
 Json parse_row_object(std::string_view line, const std::string& where);
 
 // `expert_label` of a row: a category's name or index; absent or null is kNoExpertLabel, or an Error under kRequired.
-std::int32_t row_expert_label(const Json& row, const std::string& where, LabelPolicy labels);
+std::int32_t row_expert_label(const Json& row, const std::string& where, LabelPolicy labels, const Categories& categories);
 
 // The non-blank string at `key`; Error that names the key otherwise.
 const std::string& row_text(const Json& row, const std::string& key, const std::string& where);

@@ -1,9 +1,10 @@
 #include "sluice/data/json_row.h"
 
+#include <charconv>
+
 #include "sluice/base/error.h"
 #include "sluice/base/json.h"
 #include "sluice/base/nearest.h"
-#include "sluice/data/categories.h"
 #include "sluice/data/json_scanner.h"
 
 namespace sluice::data {
@@ -160,11 +161,13 @@ std::optional<int> JsonRows::category() const {
   const JsonRow::Member* label = row_.find("expert_label");
   if (!label || label->value == "null") return std::nullopt;
   std::string name;
-  if (decode_string(label->value, name)) return data::require_category(name, where());
-  if (label->value.size() == 1 && label->value[0] >= '0' && label->value[0] < '0' + kNumCategories) return label->value[0] - '0';
-  const std::vector<std::string> names(kCategoryNames.begin(), kCategoryNames.end());
+  if (decode_string(label->value, name)) return categories_.require(name, where());
+  int index = 0;
+  const char* const end = label->value.data() + label->value.size();
+  if (const auto read = std::from_chars(label->value.data(), end, index); read.ec == std::errc() && read.ptr == end && index >= 0 && index < categories_.size())
+    return index;
   throw Error(where() + ": \"expert_label\" is " + std::string(label->value.substr(0, 40)) + ", no category",
-              "use " + join_or(names) + ", or their indices 0 to " + std::to_string(kNumCategories - 1));
+              "use " + join_or(categories_.names()) + ", or their indices 0 to " + std::to_string(categories_.size() - 1));
 }
 
 int JsonRows::require_category() const {

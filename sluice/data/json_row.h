@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sluice/base/file.h"
+#include "sluice/data/categories.h"
 
 namespace sluice::data {
 
@@ -35,7 +36,7 @@ bool decode_string(std::string_view value, std::string& text);
 // The rows of a JSONL file one by one, blank lines passed over, in constant memory. What `row` and `line` give is valid until `next`.
 class JsonRows {
  public:
-  explicit JsonRows(const fs::path& file) : lines_(file) {}
+  explicit JsonRows(const fs::path& file, const Categories& categories = {}) : lines_(file), categories_(categories) {}
   bool next();  // false at the end; Error as JsonRow::scan
   const JsonRow& row() const { return row_; }
   std::string_view line() const { return line_; }
@@ -54,6 +55,7 @@ class JsonRows {
 
  private:
   LineReader lines_;
+  Categories categories_;
   std::string line_;
   JsonRow row_;
   std::int64_t offset_ = 0;

@@ -38,10 +38,10 @@ class QaReader : public RowReader {
                 "use at least " + std::to_string(smallest + 1) + "; 64 is the default");
   }
 
-  void check(std::string_view line, const std::string& where) const override { parse_qa_row(line, where, needs_.labels); }
+  void check(std::string_view line, const std::string& where) const override { parse(line, where); }
 
   ReadRow read(std::string_view line, const std::string& where) const override {
-    const QaRow row = parse_qa_row(line, where, needs_.labels);
+    const auto [row, expert_label] = parse(line, where);
     ReadRow out;
     std::string_view question = row.question;
     std::vector<std::int32_t> prompt = prompt_tokens(question);
@@ -69,12 +69,22 @@ class QaReader : public RowReader {
     sample.labels = sample.ids;
     std::fill_n(sample.labels.begin(), split, kNotTrained);
     sample.real.assign(sample.ids.size(), 1);
-    sample.expert_label = row.expert_label;
+    sample.expert_label = expert_label;
     require_known_ids(sample.ids, needs_, where);
     return out;
   }
 
  private:
+  struct LabelledRow {
+    QaRow row;
+    std::int32_t expert_label;
+  };
+
+  LabelledRow parse(std::string_view line, const std::string& where) const {
+    const Json row = parse_row_object(line, where);
+    return {parse_qa_row(row, where), row_expert_label(row, where, needs_.labels, needs_.categories)};
+  }
+
   std::vector<std::int32_t> prompt_tokens(std::string_view question) const {
     std::vector<std::int32_t> ids = leading_;
     const auto text = needs_.tokenizer->encode(qa_prompt(question), text::SpecialTokens::kNone);
@@ -103,8 +113,7 @@ class QaReader : public RowReader {
 
 std::string qa_prompt(std::string_view question) { return "Question: " + std::string(question) + "\nAnswer:"; }
 
-QaRow parse_qa_row(std::string_view line, const std::string& where, LabelPolicy labels) {
-  const Json row = parse_row_object(line, where);
+QaRow parse_qa_row(const Json& row, const std::string& where) {
   QaRow out;
   out.question = row_text(row, "question", where);
   const auto answer = row.find("answer");
@@ -117,7 +126,6 @@ QaRow parse_qa_row(std::string_view line, const std::string& where, LabelPolicy 
   } else {
     add_answers(*answer, where, out.answers);
   }
-  out.expert_label = row_expert_label(row, where, labels);
   return out;
 }
 

@@ -1,7 +1,6 @@
 #include "sluice/data/split.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <numeric>
 #include <vector>
@@ -9,7 +8,6 @@
 #include "sluice/base/error.h"
 #include "sluice/base/output_file.h"
 #include "sluice/base/rng.h"
-#include "sluice/data/categories.h"
 #include "sluice/data/classifier_words.h"
 #include "sluice/data/data_file.h"
 #include "sluice/data/json_row.h"
@@ -18,14 +16,13 @@
 namespace sluice::data {
 namespace {
 
-constexpr std::size_t kNumGroups = kNumCategories + 1;  // the last: rows without a label
 constexpr std::size_t kNumBins = 1 << 16;
 
-using Counts = std::array<std::int64_t, kNumGroups>;
+// A group is the rows of a category; the last, those without a label.
+using Counts = std::vector<std::int64_t>;  // [groups]
 using Histogram = std::vector<std::int64_t>;  // [kNumBins]
 
-// Rows with a hash below it go to validation.
-using Thresholds = std::array<std::uint32_t, kNumGroups>;
+using Thresholds = std::vector<std::uint32_t>;  // [groups]: rows with a hash below it go to validation
 
 struct HashedRow {
   std::size_t group;
@@ -35,12 +32,13 @@ struct HashedRow {
 // The rows of a file as (group, seeded hash).
 class RowHasher {
  public:
-  RowHasher(const fs::path& input, std::uint64_t seed) : rows_(input), seed_(seed) {}
+  explicit RowHasher(const SplitRequest& request)
+      : rows_(request.input, request.categories), seed_(request.seed), unlabelled_(request.categories.names().size()) {}
 
   bool next(HashedRow& out) {
     if (!rows_.next()) return false;
     const auto category = rows_.category();
-    out = {category ? static_cast<std::size_t>(*category) : kNumGroups - 1, philox(seed_, hasher_.hash(rows_), 0)[0]};
+    out = {category ? static_cast<std::size_t>(*category) : unlabelled_, philox(seed_, hasher_.hash(rows_), 0)[0]};
     return true;
   }
   std::string_view line() const { return rows_.line(); }
@@ -49,22 +47,17 @@ class RowHasher {
   JsonRows rows_;
   QuestionHasher hasher_;
   std::uint64_t seed_;
+  std::size_t unlabelled_;  // the last group
 };
-
-std::array<Histogram, kNumGroups> empty_histograms() {
-  std::array<Histogram, kNumGroups> histograms;
-  histograms.fill(Histogram(kNumBins, 0));
-  return histograms;
-}
 
 // Rows of each group for validation: its share, rounded so that the sum is right (largest remainders).
 Counts wanted_rows(const Counts& rows, const SplitRequest& request) {
   const auto total = static_cast<double>(std::accumulate(rows.begin(), rows.end(), std::int64_t{0}));
   const double share = request.validation_count ? static_cast<double>(*request.validation_count) / total : request.validation_fraction;
   std::int64_t left = std::llround(share * total);
-  Counts wanted{};
+  Counts wanted(rows.size());
   std::vector<std::pair<double, std::size_t>> remainders;
-  for (std::size_t g = 0; g < kNumGroups; ++g) {
+  for (std::size_t g = 0; g < rows.size(); ++g) {
     const double exact = share * static_cast<double>(rows[g]);
     wanted[g] = std::min(static_cast<std::int64_t>(std::floor(exact)), rows[g]);
     left -= wanted[g];
@@ -90,10 +83,11 @@ Boundary find_boundary(const Histogram& histogram, std::int64_t wanted) {
 
 // Two passes of 16 bits of the hash each: first which bin holds the threshold, then where in it.
 Thresholds find_thresholds(const SplitRequest& request) {
-  auto histograms = empty_histograms();
-  Counts rows{};
+  const std::size_t num_groups = request.categories.names().size() + 1;
+  std::vector<Histogram> histograms(num_groups, Histogram(kNumBins));
+  Counts rows(num_groups);
   HashedRow row;
-  for (RowHasher hasher(request.input, request.seed); hasher.next(row); ++rows[row.group]) ++histograms[row.group][row.hash >> 16];
+  for (RowHasher hasher(request); hasher.next(row); ++rows[row.group]) ++histograms[row.group][row.hash >> 16];
   const std::int64_t total = std::accumulate(rows.begin(), rows.end(), std::int64_t{0});
   if (total == 0) throw Error(request.input.string() + " has no rows", "give a JSONL file with one object a line");
   if (request.validation_count && *request.validation_count >= total) {
@@ -102,15 +96,15 @@ Thresholds find_thresholds(const SplitRequest& request) {
                 "use a smaller count");
   }
   const Counts wanted = wanted_rows(rows, request);
-  std::array<Boundary, kNumGroups> boundaries;
-  for (std::size_t g = 0; g < kNumGroups; ++g) boundaries[g] = find_boundary(histograms[g], wanted[g]);
+  std::vector<Boundary> boundaries(num_groups);
+  for (std::size_t g = 0; g < num_groups; ++g) boundaries[g] = find_boundary(histograms[g], wanted[g]);
 
-  histograms = empty_histograms();
-  for (RowHasher hasher(request.input, request.seed); hasher.next(row);) {
+  histograms.assign(num_groups, Histogram(kNumBins));
+  for (RowHasher hasher(request); hasher.next(row);) {
     if (row.hash >> 16 == boundaries[row.group].bin) ++histograms[row.group][row.hash & (kNumBins - 1)];
   }
-  Thresholds thresholds;
-  for (std::size_t g = 0; g < kNumGroups; ++g)
+  Thresholds thresholds(num_groups);
+  for (std::size_t g = 0; g < num_groups; ++g)
     thresholds[g] = boundaries[g].bin << 16 | find_boundary(histograms[g], boundaries[g].left).bin;
   return thresholds;
 }
@@ -133,7 +127,7 @@ SplitSummary split(const SplitRequest& request) {
   const Thresholds thresholds = find_thresholds(request);
   SplitSummary summary;
   HashedRow row;
-  for (RowHasher hasher(request.input, request.seed); hasher.next(row);) {
+  for (RowHasher hasher(request); hasher.next(row);) {
     const bool to_validation = row.hash < thresholds[row.group];
     OutputFile& output = to_validation ? validation : train;
     output.write(hasher.line());

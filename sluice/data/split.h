@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "sluice/base/file.h"
+#include "sluice/data/categories.h"
 
 namespace sluice::data {
 
@@ -12,6 +13,7 @@ struct SplitRequest {
   double validation_fraction = 0.1;              // of the rows of each label
   std::optional<std::int64_t> validation_count;  // instead of the fraction: rows in all, shared out by label
   std::uint64_t seed = 42;
+  Categories categories = {};
 };
 
 struct SplitSummary {

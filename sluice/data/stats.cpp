@@ -53,8 +53,10 @@ double LengthHistogram::mean() const {
   return total_ == 0 ? 0.0 : sum / static_cast<double>(total_);
 }
 
-DataStats describe(const fs::path& input, const text::Tokenizer* tokenizer, CountDuplicates duplicates) {
+DataStats describe(const fs::path& input, const text::Tokenizer* tokenizer, CountDuplicates duplicates, const Categories& categories) {
   DataStats stats;
+  stats.categories = categories;
+  stats.labels.resize(categories.names().size());
   stats.length_unit = tokenizer ? "tokens" : "words";
   if (duplicates == CountDuplicates::kYes) stats.num_duplicates = 0;
   QuestionWords words;
@@ -63,7 +65,7 @@ DataStats describe(const fs::path& input, const text::Tokenizer* tokenizer, Coun
     words.assign(text);
     return static_cast<std::int64_t>(words.words().size());
   };
-  JsonRows rows(input);
+  JsonRows rows(input, categories);
   QuestionHasher hasher;
   std::unordered_set<std::uint64_t> seen;
   std::string text;
@@ -89,7 +91,7 @@ DataStats describe(const fs::path& input, const text::Tokenizer* tokenizer, Coun
 
 std::string format_stats(const DataStats& stats) {
   std::string out = std::to_string(stats.num_rows) + " rows\n";
-  for (std::size_t k = 0; k < stats.labels.size(); ++k) out += format_line(std::string(kCategoryNames[k]), stats.labels[k], stats.num_rows);
+  for (std::size_t k = 0; k < stats.labels.size(); ++k) out += format_line(stats.categories.names()[k], stats.labels[k], stats.num_rows);
   out += format_line("without a label", stats.num_unlabelled, stats.num_rows);
   out += format_line("without an answer", stats.num_without_answer, stats.num_rows);
   if (stats.num_duplicates >= 0) out += format_line("duplicate questions", stats.num_duplicates, stats.num_rows);
@@ -100,7 +102,7 @@ std::string format_stats(const DataStats& stats) {
 Json stats_json(const DataStats& stats) {
   Json labels = Json::object();
   for (std::size_t k = 0; k < stats.labels.size(); ++k) {
-    labels[std::string(kCategoryNames[k])] = {{"count", stats.labels[k]}, {"share", share(stats.labels[k], stats.num_rows)}};
+    labels[stats.categories.names()[k]] = {{"count", stats.labels[k]}, {"share", share(stats.labels[k], stats.num_rows)}};
   }
   Json out = {{"rows", stats.num_rows},
               {"labels", labels},

@@ -1,9 +1,9 @@
 // `sluice data stats`: what is in a JSONL file of questions.
 #pragma once
-#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "sluice/base/file.h"
 #include "sluice/base/json.h"
@@ -38,7 +38,8 @@ enum class CountDuplicates { kYes, kNo };
 struct DataStats {
   std::int64_t num_rows = 0, num_unlabelled = 0, num_without_answer = 0;
   std::int64_t num_duplicates = -1;  // rows whose question an earlier row asks (case and punctuation aside); -1: not counted
-  std::array<std::int64_t, kNumCategories> labels{};
+  Categories categories;
+  std::vector<std::int64_t> labels;  // rows by category
   LengthHistogram question_lengths, answer_lengths;  // in tokens, or words where there is no tokenizer; of a row's first answer
   std::string length_unit;
 };
@@ -46,7 +47,7 @@ struct DataStats {
 // Reads `input` once. Lengths are in tokens of `tokenizer` without special tokens, or in words when it is null. Counting duplicates holds 8
 // to 16 bytes a row; all else is constant. Error (file:line) for a row that is not a JSON object, has no usable question, or an unknown
 // label.
-DataStats describe(const fs::path& input, const text::Tokenizer* tokenizer, CountDuplicates duplicates);
+DataStats describe(const fs::path& input, const text::Tokenizer* tokenizer, CountDuplicates duplicates, const Categories& categories = {});
 
 // For people, and for programs.
 std::string format_stats(const DataStats& stats);

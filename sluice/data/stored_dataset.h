@@ -39,7 +39,6 @@ class StoredDataset : public Dataset {
  protected:
   // Called for the rows to keep, in order; size() is the index of the new one.
   virtual void keep(std::int64_t row, const LinePlace& place, std::int64_t skip) = 0;
-  void check_index(std::int64_t index) const;
 
   std::shared_ptr<const RowFile> rows_;
   RowLimit limit_;

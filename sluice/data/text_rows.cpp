@@ -41,10 +41,10 @@ class TextReader : public RowReader {
   Document document(std::string_view line, const std::string& where) const {
     if (lines_ == TextLines::kJson) {
       const Json row = parse_row_object(line, where);
-      return {row_text(row, "text", where), row_expert_label(row, where, needs_.labels)};
+      return {row_text(row, "text", where), row_expert_label(row, where, needs_.labels, needs_.categories)};
     }
     text::require_utf8(line, where);
-    return {std::string(line), row_expert_label(Json::object(), where, needs_.labels)};
+    return {std::string(line), row_expert_label(Json::object(), where, needs_.labels, needs_.categories)};
   }
 
   DataConfig config_;

@@ -66,7 +66,7 @@ class TokenIdsReader : public RowReader {
     }
     const auto trained = std::find_if(sample.labels.begin(), sample.labels.end(), [](std::int32_t label) { return label != kNotTrained; });
     sample.prompt_length = static_cast<std::int32_t>(trained - sample.labels.begin());
-    sample.expert_label = row_expert_label(row, where, needs_.labels);
+    sample.expert_label = row_expert_label(row, where, needs_.labels, needs_.categories);
     return out;
   }
 

@@ -30,6 +30,7 @@ void require_fits(const generate::Runnable& runnable, const data::Dataset& datas
                     " positions (max_position_embeddings)",
                 "cut the rows, for example with a smaller seq_length");
   }
+  SLUICE_CHECK(!options.supervision || options.supervision->categories == options.categories.names(), "labels are read by the categories that were supervised");
   if (options.supervision) options.supervision->require_fits(runnable.config.moe(), kRoutingFileName);
 }
 
@@ -44,7 +45,7 @@ monitor::Evaluation evaluate(const generate::Runnable& runnable, const data::Dat
   require_fits(runnable, dataset, options);
   const at::NoGradGuard no_grad;
   const models::MoeShape moe = runnable.config.moe();
-  RoutingCollector routing(moe, options.supervision);
+  RoutingCollector routing(moe, options.categories.size(), options.supervision);
   double loss_sum = 0, targets = 0;
   LossGroups groups;
   for (std::int64_t begin = 0; begin < dataset.size(); begin += options.batch_size) {
@@ -52,16 +53,19 @@ monitor::Evaluation evaluate(const generate::Runnable& runnable, const data::Dat
     const data::Batch batch = batch_of(dataset, begin, end);
     const loss::BatchTensors tensors = loss::to_tensors(batch, loss::Tokens::kAll);
     const parallel::Pass pass = forward(runnable, tensors, options);
-    if (batch.target_tokens > 0) loss_sum += loss::cross_entropy(pass.hidden, runnable.model.head(), tensors.labels, 1.0).item<double>();
-    targets += static_cast<double>(batch.target_tokens);
-    if (batch.target_tokens > 0) groups.add(pass.hidden, runnable.model.head(), batch, tensors);
+    if (batch.target_tokens > 0) {
+      const double sum = loss::cross_entropy(pass.hidden, runnable.model.head(), tensors.labels, 1.0).item<double>();
+      groups.add(pass.hidden, runnable.model.head(), batch, tensors, sum);
+      loss_sum += sum;
+      targets += static_cast<double>(batch.target_tokens);
+    }
     if (moe.num_layers > 0) routing.add(pass.routers, batch);
     if (options.on_progress) options.on_progress(end);
   }
   monitor::Evaluation out;
   out.lm_loss = loss_sum / targets;
   out.perplexity = std::exp(*out.lm_loss);
-  groups.fill(out);
+  groups.fill(out, options.categories);
   if (moe.num_layers > 0) out.routing = routing.figures();
   if (options.answered_rows > 0) {
     SLUICE_CHECK(options.tokenizer, "answers need a tokenizer");
@@ -81,7 +85,7 @@ std::int32_t read_back_label(const generate::Runnable& runnable, const data::Sam
   SLUICE_CHECK(options.supervision, "a label is read back by what labels prefer");
   const at::NoGradGuard no_grad;
   const data::Batch batch = data::make_batch({&sample, 1}, /*pad_id=*/0);
-  RoutingCollector routing(runnable.config.moe(), options.supervision);
+  RoutingCollector routing(runnable.config.moe(), options.categories.size(), options.supervision);
   return routing.add(forward(runnable, loss::to_tensors(batch, loss::Tokens::kAll), options).routers, batch)[0];
 }
 

@@ -14,6 +14,7 @@ namespace sluice::eval {
 struct EvaluateOptions {
   std::int64_t batch_size = 8;               // rows that run at once; changes nothing but speed, as long as no assignment is dropped
   double expert_capacity_factor = 0;         // as in training; 0 = dropless
+  data::Categories categories = {};          // that the rows' labels are of
   const RoutingFile* supervision = nullptr;  // what labels prefer; without it routing accuracy and KL are absent
   // Exact match over the first so many rows of a qa data set, by `tokenizer`; 0 = not measured.
   std::int64_t exact_match_rows = 0;

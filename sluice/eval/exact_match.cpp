@@ -38,7 +38,7 @@ std::vector<std::vector<std::int64_t>> by_prompt_length(const data::Dataset& dat
 
 bool matches(const std::string& generated, const data::RawRow& raw) {
   const std::string answer = normalised_answer(generated);
-  const auto wanted = data::parse_qa_row(raw.line, raw.where, data::LabelPolicy::kOptional).answers;
+  const auto wanted = data::parse_qa_row(data::parse_row_object(raw.line, raw.where), raw.where).answers;
   return std::ranges::any_of(wanted, [&](const std::string& one) { return normalised_answer(one) == answer; });
 }
 

@@ -4,7 +4,6 @@
 
 #include <set>
 
-#include "sluice/data/categories.h"
 #include "sluice/loss/cross_entropy.h"
 
 namespace sluice::eval {
@@ -35,31 +34,36 @@ std::vector<std::int64_t> categories_of(const data::Batch& batch) {
   return out;
 }
 
+// How many tokens of each group are trained on.
+std::map<std::int64_t, std::int64_t> trained_tokens(const std::vector<std::int64_t>& group, const at::Tensor& labels) {
+  std::map<std::int64_t, std::int64_t> out;
+  const auto* label = labels.const_data_ptr<std::int64_t>();
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    if (label[i] != loss::kIgnored) ++out[group[i]];
+  }
+  return out;
+}
+
 }  // namespace
 
-void LossGroups::add(Sums& sums, const std::vector<std::int64_t>& group, const at::Tensor& hidden, const nn::Head& head, const at::Tensor& labels) {
-  const at::Tensor groups = at::tensor(group, at::kLong);
-  for (const std::int64_t one : std::set<std::int64_t>(group.begin(), group.end())) {
-    if (one == kNoGroup) continue;
-    const at::Tensor own = labels.masked_fill(groups != one, loss::kIgnored);
-    const auto tokens = static_cast<double>((own != loss::kIgnored).sum().item<std::int64_t>());
-    if (tokens == 0) continue;
-    sums[one].loss += loss::cross_entropy(hidden, head, own, 1.0).item<double>();
-    sums[one].tokens += tokens;
+void LossGroups::add(const at::Tensor& hidden, const nn::Head& head, const data::Batch& batch, const loss::BatchTensors& tensors, double sum) {
+  for (const auto& [sums, groups] : {std::pair(&turns_, turns_of(batch)), {&categories_, categories_of(batch)}}) {
+    const std::map<std::int64_t, std::int64_t> tokens = trained_tokens(groups, tensors.labels);
+    const at::Tensor group = tokens.size() > 1 ? at::tensor(groups, at::kLong) : at::Tensor();
+    for (const auto& [one, count] : tokens) {
+      if (one == kNoGroup) continue;
+      const bool whole = tokens.size() == 1;
+      (*sums)[one].loss += whole ? sum : loss::cross_entropy(hidden, head, tensors.labels.masked_fill(group != one, loss::kIgnored), 1.0).item<double>();
+      (*sums)[one].tokens += static_cast<double>(count);
+    }
   }
 }
 
-void LossGroups::add(const at::Tensor& hidden, const nn::Head& head, const data::Batch& batch, const loss::BatchTensors& tensors) {
-  const std::vector<std::int64_t> turns = turns_of(batch);
-  add(turns_, turns, hidden, head, tensors.labels);
-  add(categories_, categories_of(batch), hidden, head, tensors.labels);
-}
-
-void LossGroups::fill(monitor::Evaluation& evaluation) const {
+void LossGroups::fill(monitor::Evaluation& evaluation, const data::Categories& categories) const {
   if (turns_.size() > 1) {
     for (const auto& [turn, sum] : turns_) evaluation.turn_loss.push_back(sum.loss / sum.tokens);
   }
-  for (const auto& [label, sum] : categories_) evaluation.category_loss[std::string(data::kCategoryNames.at(static_cast<std::size_t>(label)))] = sum.loss / sum.tokens;
+  for (const auto& [label, sum] : categories_) evaluation.category_loss[categories.name(label)] = sum.loss / sum.tokens;
 }
 
 }  // namespace sluice::eval

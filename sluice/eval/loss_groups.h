@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sluice/data/batch.h"
+#include "sluice/data/categories.h"
 #include "sluice/loss/objective.h"
 #include "sluice/monitor/evaluation.h"
 
@@ -15,19 +16,18 @@ namespace sluice::eval {
 // Sums the loss of each answer's place in its conversation, and of each label's rows.
 class LossGroups {
  public:
-  // `hidden` [tokens, hidden] is what the model made of `batch`, after its final norm; `tensors` the batch as it took it.
-  void add(const at::Tensor& hidden, const nn::Head& head, const data::Batch& batch, const loss::BatchTensors& tensors);
+  // `hidden` [tokens, hidden] is what the model made of `batch`, after its final norm; `tensors` the batch as it took it; `sum` its loss,
+  // summed over the batch's tokens.
+  void add(const at::Tensor& hidden, const nn::Head& head, const data::Batch& batch, const loss::BatchTensors& tensors, double sum);
 
   // Fills turn_loss where any conversation has a second answer, and category_loss where any row has a label.
-  void fill(monitor::Evaluation& evaluation) const;
+  void fill(monitor::Evaluation& evaluation, const data::Categories& categories) const;
 
  private:
   struct Sum {
     double loss = 0, tokens = 0;
   };
   using Sums = std::map<std::int64_t, Sum>;
-  static void add(Sums& sums, const std::vector<std::int64_t>& group, const at::Tensor& hidden, const nn::Head& head, const at::Tensor& labels);
-
   Sums turns_, categories_;
 };
 

@@ -7,7 +7,6 @@
 #include <numeric>
 
 #include "sluice/base/error.h"
-#include "sluice/data/categories.h"
 
 namespace sluice::eval {
 namespace {
@@ -57,7 +56,7 @@ double mutual_information_nats(const std::vector<std::vector<double>>& counts) {
   return std::max(0.0, sum);  // rounding alone can make it negative
 }
 
-RoutingCollector::RoutingCollector(const models::MoeShape& moe, const RoutingFile* supervision) : moe_(moe), supervision_(supervision) {
+RoutingCollector::RoutingCollector(const models::MoeShape& moe, std::int64_t num_labels, const RoutingFile* supervision) : moe_(moe), supervision_(supervision) {
   const auto num_layers = static_cast<std::size_t>(moe.num_layers), num_experts = static_cast<std::size_t>(moe.num_experts);
   if (supervision) {
     layers_ = supervision->layers;
@@ -65,7 +64,7 @@ RoutingCollector::RoutingCollector(const models::MoeShape& moe, const RoutingFil
     layers_.resize(num_layers);
     std::iota(layers_.begin(), layers_.end(), std::int64_t{0});
   }
-  const Table by_label(data::kNumCategories, std::vector<double>(num_experts, 0.0));
+  const Table by_label(static_cast<std::size_t>(num_labels), std::vector<double>(num_experts, 0.0));
   served_.assign(num_layers, std::vector<double>(num_experts, 0.0));
   label_served_ = by_label;
   question_slots_.assign(num_layers, by_label);
@@ -123,7 +122,7 @@ std::vector<std::int32_t> RoutingCollector::add(const std::vector<nn::RouterReco
   SLUICE_CHECK(static_cast<std::int64_t>(records.size()) == moe_.num_layers, "one router record a mixture layer");
   std::vector<Row> rows;
   for (const std::int32_t label : batch.expert_label) {
-    SLUICE_CHECK(label < data::kNumCategories, "expert label " + std::to_string(label));
+    SLUICE_CHECK(label < static_cast<std::int64_t>(label_served_.size()), "expert label " + std::to_string(label));
     rows.push_back({label, std::vector<double>(static_cast<std::size_t>(moe_.num_experts), 0.0), 0});
   }
   for (std::size_t layer = 0; layer < records.size(); ++layer) add_layer(layer, records[layer], batch, rows);

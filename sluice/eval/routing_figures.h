@@ -23,8 +23,8 @@ namespace sluice::eval {
 // need preferences, are absent.
 class RoutingCollector {
  public:
-  // `supervision` may be null; it outlives the collector and fits the model.
-  RoutingCollector(const models::MoeShape& moe, const RoutingFile* supervision);
+  // Labels are below `num_labels`. `supervision` may be null; it outlives the collector and fits the model and the labels.
+  RoutingCollector(const models::MoeShape& moe, std::int64_t num_labels, const RoutingFile* supervision);
 
   // records: one a mixture layer, over the batch's [rows * seq] tokens. Returns the label read back for each row, its own known or not;
   // kNoExpertLabel without supervision.

@@ -46,12 +46,6 @@ std::vector<double> distribution(const Json& row, const std::string& where) {
   return out;
 }
 
-void require_categories(const std::vector<std::string>& categories, const std::string& where) {
-  if (std::ranges::equal(categories, data::kCategoryNames)) return;
-  throw Error(where + ": the categories are not " + join_or({data::kCategoryNames.begin(), data::kCategoryNames.end()}) + ", in this order",
-              kRemedy);
-}
-
 }  // namespace
 
 void RoutingFile::require_fits(const models::MoeShape& moe, const std::string& where) const {
@@ -80,7 +74,7 @@ std::optional<RoutingFile> read_routing_file(const fs::path& folder) {
   file.tokens = named<loss::Tokens>(object, "tokens", where);
   for (const Json& name : at(object, "categories", Json::value_t::array, where))
     file.categories.push_back(name.is_string() ? name.get<std::string>() : "");
-  require_categories(file.categories, where);
+  data::Categories::parse(file.categories, where + ": \"categories\"");
   for (const Json& layer : at(object, "layers", Json::value_t::array, where)) {
     if (!layer.is_number_unsigned())
       throw Error(where + ": \"layers\" holds " + dump_json(layer).substr(0, 60) + ", which is no layer", kRemedy);
@@ -97,7 +91,6 @@ std::optional<RoutingFile> read_routing_file(const fs::path& folder) {
 }
 
 void write_routing_file(const fs::path& folder, const RoutingFile& file) {
-  require_categories(file.categories, "the routing file to write");
   const OrderedJson object{{"target", names(file.target)[static_cast<std::size_t>(file.target)]},
                            {"categories", file.categories},
                            {"layers", file.layers},

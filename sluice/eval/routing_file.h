@@ -15,7 +15,7 @@ inline constexpr const char* kRoutingFileName = "routing_supervision.json";
 
 struct RoutingFile {
   loss::Target target = loss::Target::kBalanced;
-  std::vector<std::string> categories;  // label -> name; the names and order of data::kCategoryNames
+  std::vector<std::string> categories;  // label -> name
   std::vector<std::int64_t> layers;     // supervised mixture layers, from 0; at least one
   loss::Tokens tokens = loss::Tokens::kAll;
   std::vector<std::vector<double>> preferences;  // [label][expert]; each row sums to 1
@@ -24,7 +24,7 @@ struct RoutingFile {
   void require_fits(const models::MoeShape& moe, const std::string& where) const;
 };
 
-// The file in `folder`; nothing when there is none. Error when it is not whole, not of these categories, or no distributions.
+// The file in `folder`; nothing when there is none. Error when it is not whole, of no categories, or no distributions.
 std::optional<RoutingFile> read_routing_file(const fs::path& folder);
 
 // Full precision: what is read back is equal to the last bit.

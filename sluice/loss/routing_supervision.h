@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/data/categories.h"
 #include "sluice/nn/router.h"
 
 namespace sluice::loss {
@@ -33,6 +34,7 @@ struct RoutingSupervisionConfig {
   Target target = Target::kBalanced;
   double temperature = 1;
   double smoothing = 0.1;
+  std::vector<std::string> categories = data::Categories().names();
   std::vector<std::int64_t> layers;
   Aggregate aggregate = Aggregate::kEach;
   Tokens tokens = Tokens::kAll;
@@ -42,6 +44,7 @@ struct RoutingSupervisionConfig {
     field("target", target, "Preferences of a label: balanced (fixed, cannot collapse) or learned (the original's label embedding).");
     field("temperature", temperature, "Divides the preferences' logits: above 1 softer, below 1 sharper. Usual: 0.5 to 2.");
     field("smoothing", smoothing, "Share of the balanced preferences that is spread over all experts; above 0 and below 1.");
+    field("categories", categories, "Names of the labels that rows have as expert_label, in the order of their numbers.");
     field("layers", layers, "Mixture layers to supervise, from 0; empty = all.");
     field("aggregate", aggregate, "each layer by itself, or one loss on the mean, the sum or the last of the layers' logits.");
     field("tokens", tokens, "Which tokens: all, those of the prompt, or those of the answer.");

@@ -5,7 +5,6 @@
 #include "sluice/base/wildcard.h"
 #include "sluice/checkpoint/adapter.h"
 #include "sluice/config/fields.h"
-#include "sluice/data/categories.h"
 #include "sluice/train/routing_target.h"
 
 namespace sluice::train {
@@ -44,7 +43,7 @@ std::vector<nn::ParameterSpec> parameters_of(const ResolvedRecipe& resolved) {
   auto specs = models::parameter_specs(resolved.model_config->tensor_table());
   const auto adapters = models::parameter_specs(adapters_of(resolved));
   specs.insert(specs.end(), adapters.begin(), adapters.end());
-  const auto target = RoutingTarget::parameters(resolved.recipe.routing_supervision, data::kNumCategories, resolved.model_config->moe().num_experts);
+  const auto target = RoutingTarget::parameters(resolved.recipe.routing_supervision, resolved.model_config->moe().num_experts);
   specs.insert(specs.end(), target.begin(), target.end());
   return specs;
 }

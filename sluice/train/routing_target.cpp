@@ -12,8 +12,9 @@ constexpr const char* kBias = "routing_supervision.bias";
 
 }  // namespace
 
-std::vector<nn::ParameterSpec> RoutingTarget::parameters(const loss::RoutingSupervisionConfig& config, std::int64_t num_labels, std::int64_t num_experts) {
+std::vector<nn::ParameterSpec> RoutingTarget::parameters(const loss::RoutingSupervisionConfig& config, std::int64_t num_experts) {
   if (config.weight == 0 || config.target != loss::Target::kLearned) return {};
+  const auto num_labels = static_cast<std::int64_t>(config.categories.size());
   return {{kWeight, {num_experts, num_labels}, nn::Init::kZeros, nn::Keep::kFloat32, nn::Decay::kYes},
           {kBias, {num_experts}, nn::Init::kZeros, nn::Keep::kFloat32, nn::Decay::kNo}};
 }

@@ -12,7 +12,7 @@ namespace sluice::train {
 class RoutingTarget {
  public:
   // The parameters that the learned target adds to a model's: a label embedding. None for other targets.
-  static std::vector<nn::ParameterSpec> parameters(const loss::RoutingSupervisionConfig& config, std::int64_t num_labels, std::int64_t num_experts);
+  static std::vector<nn::ParameterSpec> parameters(const loss::RoutingSupervisionConfig& config, std::int64_t num_experts);
 
   // `label_shares`: how often each label occurs in the training data. The learned target's parameters are in `store`, which outlives this.
   RoutingTarget(const loss::RoutingSupervisionConfig& config, std::vector<double> label_shares, std::int64_t num_experts, nn::ParameterStore& store);

@@ -148,6 +148,11 @@ void supervision(const Check& check) {
                              " needs one category a row",
                          "use data.packing=none, or routing_supervision.weight=0");
   }
+  try {
+    data::Categories::parse(s.categories, "routing_supervision.categories");
+  } catch (const Error& error) {
+    check.violations.add(error);
+  }
   if (!(s.temperature > 0)) check.violations.add("routing_supervision.temperature = " + format(s.temperature) + " is not above 0", "use 0.5 to 2");
   if (!(s.smoothing > 0 && s.smoothing < 1)) {
     check.violations.add("routing_supervision.smoothing = " + format(s.smoothing) + " is not between 0 and 1", "use 0.1; at 0 a label would forbid experts altogether, and the gradient never ends");

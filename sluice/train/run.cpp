@@ -146,7 +146,7 @@ class Run {
     info.model_name = recipe_.model.architecture;
     info.num_layers = moe.num_layers;
     info.num_experts = moe.num_experts;
-    if (session_->target) info.categories.assign(data::kCategoryNames.begin(), data::kCategoryNames.end());
+    if (session_->target) info.categories = recipe_.routing_supervision.categories;
     info.version = kVersion;
     info.exported = former_export();
     if (!already_done()) {
@@ -229,6 +229,7 @@ class Run {
     eval::EvaluateOptions options;
     options.batch_size = recipe_.train.micro_batch_size;
     options.expert_capacity_factor = recipe_.moe.expert_capacity_factor;
+    options.categories = data::Categories(recipe_.routing_supervision.categories);
     const auto supervision = session_->routing_file();
     if (supervision) options.supervision = &*supervision;
     const bool conversations = data::has_conversations(recipe_.data.format) && recipe_.data.packing == data::Packing::kNone;

@@ -13,10 +13,10 @@ namespace {
 constexpr std::int64_t kOfEachCategory = 2;
 
 // The first held-out rows of each category; rows without a label count as one.
-std::vector<std::int64_t> pick(const data::Dataset& dataset) {
+std::vector<std::int64_t> pick(const data::Dataset& dataset, std::int64_t num_categories) {
   std::map<std::int32_t, std::int64_t> taken;
   std::vector<std::int64_t> rows;
-  for (std::int64_t row = 0; row < dataset.size() && static_cast<std::int64_t>(rows.size()) < kOfEachCategory * data::kNumCategories; ++row) {
+  for (std::int64_t row = 0; row < dataset.size() && static_cast<std::int64_t>(rows.size()) < kOfEachCategory * num_categories; ++row) {
     if (taken[dataset.at(row).expert_label]++ < kOfEachCategory) rows.push_back(row);
   }
   return rows;
@@ -32,16 +32,18 @@ void write_sample_answers(const Session& session, const fs::path& run_folder) {
   generate::GenerateOptions options;
   options.max_tokens = recipe.data.max_target_length;
   options.stop_ids = {data::end_token(tokenizer)};
+  const data::Categories categories(recipe.routing_supervision.categories);
   eval::EvaluateOptions reading;
+  reading.categories = categories;
   reading.expert_capacity_factor = recipe.moe.expert_capacity_factor;
   const auto supervision = session.routing_file();
   if (supervision) reading.supervision = &*supervision;
-  const auto name = [](std::int32_t label) { return label >= 0 ? std::string(data::kCategoryNames[static_cast<std::size_t>(label)]) : ""; };
+  const auto name = [&](std::int32_t label) { return label >= 0 ? categories.name(label) : ""; };
   std::vector<monitor::SampleAnswer> samples;
-  for (const std::int64_t row : pick(held_out)) {
+  for (const std::int64_t row : pick(held_out, categories.size())) {
     const data::Sample sample = held_out.at(row);
     const data::RawRow raw = held_out.raw(row);
-    const data::QaRow question = data::parse_qa_row(raw.line, raw.where, data::LabelPolicy::kOptional);
+    const data::QaRow question = data::parse_qa_row(data::parse_row_object(raw.line, raw.where), raw.where);
     const std::vector<std::int32_t> prompt(sample.ids.begin(), sample.ids.begin() + sample.prompt_length);
     const generate::Runnable runnable{*session.model, *session.resolved.model_config};
     std::vector<std::int32_t> answer = generate::generate(runnable, {prompt}, options)[0];

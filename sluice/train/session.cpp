@@ -54,7 +54,8 @@ SessionData open_data(const ResolvedRecipe& resolved) {
   }
   const bool supervised = recipe.routing_supervision.weight > 0;
   data.sets = data::open_datasets(recipe.data, {data.tokenizer.get(), resolved.model_config->vocab_size(),
-                                                supervised ? data::LabelPolicy::kRequired : data::LabelPolicy::kOptional, given});
+                                                supervised ? data::LabelPolicy::kRequired : data::LabelPolicy::kOptional, given,
+                                                data::Categories(recipe.routing_supervision.categories)});
   const std::int64_t longest = data.sets.train->counts().longest_row;
   if (longest > resolved.model_config->max_positions()) {
     throw Error(data.sets.train->path().string() + " has a row of " + std::to_string(longest) + " tokens, more than the model's " + std::to_string(resolved.model_config->max_positions()) + " positions",
@@ -69,8 +70,9 @@ SessionData open_data(const ResolvedRecipe& resolved) {
 Session::Session(const ResolvedRecipe& r, SessionData opened, Log& log) : resolved(r), data(std::move(opened)) {
   const Recipe& recipe = resolved.recipe;
   const models::ModelConfig& config = *resolved.model_config;
-  log.info("data: " + data::describe(data.sets.train->counts()));
-  if (data.sets.validation) log.info("validation: " + data::describe(data.sets.validation->counts()));
+  const data::Categories categories(recipe.routing_supervision.categories);
+  log.info("data: " + data::describe(data.sets.train->counts(), categories));
+  if (data.sets.validation) log.info("validation: " + data::describe(data.sets.validation->counts(), categories));
 
   if (recipe.model.load.empty() && data.tokenizer) {
     resolved.model_config->set_missing_token_ids(data.tokenizer->bos_id(), data.tokenizer->eos_id(), data.tokenizer->pad_id());
@@ -93,8 +95,9 @@ Session::Session(const ResolvedRecipe& r, SessionData opened, Log& log) : resolv
   if (recipe.lora.use_lora) add_adapters();
   const StepConfig settings = step_config(resolved);
   if (recipe.routing_supervision.weight > 0) {
-    const auto& labelled = data.sets.train->counts().labelled;
-    target = std::make_unique<RoutingTarget>(recipe.routing_supervision, std::vector<double>(labelled.begin(), labelled.end()), moe.num_experts, *store);
+    std::vector<double> rows;
+    for (int label = 0; label < categories.size(); ++label) rows.push_back(static_cast<double>(data.sets.train->counts().with_label(label)));
+    target = std::make_unique<RoutingTarget>(recipe.routing_supervision, rows, moe.num_experts, *store);
     target->initialise(seed);
   }
   store->refresh_compute_copies();
@@ -157,7 +160,7 @@ std::optional<eval::RoutingFile> Session::routing_file() const {
   if (!target) return std::nullopt;
   const at::NoGradGuard no_grad;
   const auto& config = resolved.recipe.routing_supervision;
-  eval::RoutingFile file{config.target, {data::kCategoryNames.begin(), data::kCategoryNames.end()},
+  eval::RoutingFile file{config.target, config.categories,
                          loss::supervised_layers(config, resolved.model_config->moe().num_layers), config.tokens, {}};
   const at::Tensor preferences = at::softmax(target->log_preferences().to(at::kDouble), -1).contiguous();
   for (std::int64_t label = 0; label < preferences.size(0); ++label) {

@@ -21,6 +21,12 @@ std::vector<fs::path> files_of(const fs::path& tokenizer) {
   return files;
 }
 
+// Of this program: another version may make other tokens of the same rows.
+const std::string& program_hash() {
+  static const std::string hash = content_hash("/proc/self/exe");
+  return hash;
+}
+
 bool can_write(const fs::path& folder) {
   std::error_code failed;
   fs::create_directories(folder, failed);
@@ -34,7 +40,7 @@ std::string cache_key(const fs::path& file, const DataConfig& config, const Samp
   const auto add = [&](const std::string& name, const std::string& value) {
     key.add(name + "=" + std::to_string(value.size()) + ":" + value + "\n");
   };
-  add("program", content_hash("/proc/self/exe"));
+  add("program", program_hash());
   add("data", content_hash(file));
   add("file type", file.extension().string());
   for (const fs::path& one : files_of(tokenizer)) add(one.filename().string(), content_hash(one));
@@ -42,6 +48,7 @@ std::string cache_key(const fs::path& file, const DataConfig& config, const Samp
   add("template", maker.format().source);
   add("format", config::format(config.format));
   add("seq_length", config::format(config.seq_length));
+  for (const std::string& category : maker.categories().names()) add("category", category);
   InstructConfig settings = config.instruct;  // fields() visits what it may change
   config::for_each_leaf(settings, [&](const std::string& name, auto& field, const char*) {
     if (name != "cache_dir" && name != "length_buckets" && name != "custom_template") add(name, config::format(field));

@@ -8,10 +8,6 @@
 namespace sluice::data {
 namespace {
 
-void require_index(std::int64_t index, std::int64_t size) {
-  SLUICE_CHECK(index >= 0 && index < size, "row " + std::to_string(index) + " of " + std::to_string(size));
-}
-
 class ConversationDataset : public Dataset {
  public:
   // `chosen` rise, and are indices into the samples of `file`.
@@ -22,15 +18,15 @@ class ConversationDataset : public Dataset {
   }
   const fs::path& path() const override { return file_.path; }
   Sample at(std::int64_t index) const override {
-    require_index(index, size());
+    check_index(index);
     return at_chosen(index);
   }
   RawRow raw(std::int64_t index) const override {
-    require_index(index, size());
+    check_index(index);
     return {"", file_.where(chosen_[static_cast<std::size_t>(index)])};
   }
   std::int64_t length(std::int64_t index) const override {
-    require_index(index, size());
+    check_index(index);
     return file_.samples->length(chosen_[static_cast<std::size_t>(index)]);
   }
 
@@ -71,11 +67,11 @@ class PackedConversations : public Dataset {
   }
   const fs::path& path() const override { return file_.path; }
   Sample at(std::int64_t index) const override {
-    require_index(index, size());
+    check_index(index);
     return joined(rows_[static_cast<std::size_t>(index)]);
   }
   RawRow raw(std::int64_t index) const override {
-    require_index(index, size());
+    check_index(index);
     return {"", file_.where(rows_[static_cast<std::size_t>(index)][0])};
   }
 
@@ -97,7 +93,7 @@ void check_samples(const TokenisedFile& file, std::int64_t count, const RowNeeds
   for (std::int64_t i = 0; i < count; ++i) {
     const Sample sample = file.samples->at(i);
     require_known_ids(sample.ids, needs, file.where(i));
-    if (sample.expert_label == kNoExpertLabel) row_expert_label(Json::object(), file.where(i), needs.labels);
+    if (sample.expert_label == kNoExpertLabel) row_expert_label(Json::object(), file.where(i), needs.labels, needs.categories);
   }
 }
 
@@ -106,7 +102,7 @@ void check_samples(const TokenisedFile& file, std::int64_t count, const RowNeeds
 std::vector<std::unique_ptr<Dataset>> open_conversations(const fs::path& path, const DataConfig& config, const RowNeeds& needs,
                                                          std::int64_t most_rows, const std::vector<RowLimit>& limits) {
   SLUICE_CHECK(needs.tokenizer && !needs.tokenizer_path.empty(), "conversations need a tokenizer and its folder");
-  const TokenisedFile file = tokenise(path, config, {needs.tokenizer, needs.tokenizer_path});
+  const TokenisedFile file = tokenise(path, config, {needs.tokenizer, needs.tokenizer_path}, needs.categories);
   const std::int64_t kept = file.samples->size(), used = most_rows > 0 ? std::min(most_rows, kept) : kept;
   check_samples(file, used, needs);
   std::vector<std::unique_ptr<Dataset>> out;

@@ -83,13 +83,13 @@ std::optional<Error> fault_of(const Sample& sample, End end, MadeSample::Cut cut
 
 }  // namespace
 
-SampleMaker::SampleMaker(const DataConfig& config, const TokenizerSource& tokenizer)
-    : config_(config), tokenizer_(*tokenizer.tokenizer), format_(make_prompt_template(config.instruct, tokenizer)) {}
+SampleMaker::SampleMaker(const DataConfig& config, const TokenizerSource& tokenizer, const Categories& categories)
+    : config_(config), tokenizer_(*tokenizer.tokenizer), format_(make_prompt_template(config.instruct, tokenizer)), categories_(categories) {}
 
 MadeSample SampleMaker::make(const InstructRow& row) const try {
   const InstructConfig& settings = config_.instruct;
   MadeSample out;
-  const std::int32_t expert_label = row_expert_label(Json{{"expert_label", Json(row.expert_label)}}, row.where, LabelPolicy::kOptional);
+  const std::int32_t expert_label = row_expert_label(Json{{"expert_label", Json(row.expert_label)}}, row.where, LabelPolicy::kOptional, categories_);
   if (is_weightless(row, settings.train_on)) {
     out.fate = Fate::kWeightless;
     return out;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "sluice/base/error.h"
+#include "sluice/data/categories.h"
 #include "sluice/data/config.h"
 #include "sluice/data/instruct/conversations.h"
 #include "sluice/data/instruct/templates.h"
@@ -30,19 +31,21 @@ struct MadeSample {
 // Thread-safe; borrows the tokenizer.
 class SampleMaker {
  public:
-  // `config` with data.seq_length set. Error as make_prompt_template.
-  SampleMaker(const DataConfig& config, const TokenizerSource& tokenizer);
+  // `config` with data.seq_length set; rows are labelled by `categories`. Error as make_prompt_template.
+  SampleMaker(const DataConfig& config, const TokenizerSource& tokenizer, const Categories& categories = {});
 
   // Error, opened by row.where, for a conversation that the template refuses, for an unknown expert_label, and for text that is not UTF-8.
   MadeSample make(const InstructRow& row) const;
 
   const PromptTemplate& format() const { return format_; }
   const text::Tokenizer& tokenizer() const { return tokenizer_; }
+  const Categories& categories() const { return categories_; }
 
  private:
   DataConfig config_;
   const text::Tokenizer& tokenizer_;
   PromptTemplate format_;
+  Categories categories_;
 };
 
 }  // namespace sluice::data

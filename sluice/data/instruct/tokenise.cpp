@@ -95,8 +95,8 @@ ConversationCounts for_each_conversation(const fs::path& path, const DataConfig&
   return tokeniser.counts;
 }
 
-TokenisedFile tokenise(const fs::path& path, const DataConfig& config, const TokenizerSource& tokenizer) {
-  const SampleMaker maker(config, tokenizer);
+TokenisedFile tokenise(const fs::path& path, const DataConfig& config, const TokenizerSource& tokenizer, const Categories& categories) {
+  const SampleMaker maker(config, tokenizer, categories);
   const std::string key = cache_key(path, config, maker, tokenizer.path);
   const fs::path cache = cache_folder(config.instruct.cache_dir) / (key + ".tokens");
   TokenisedFile out{path, nullptr, {}};

@@ -22,7 +22,7 @@ struct TokenisedFile {
 // Reads, renders, tokenises and checks every conversation of `path`, on all processors, unless an earlier run did so with the same
 // file, tokenizer, template and settings. Error as read_conversations, SampleMaker::make and MadeSample::fault, the first in the file;
 // nothing is put into the cache then.
-TokenisedFile tokenise(const fs::path& path, const DataConfig& config, const TokenizerSource& tokenizer);
+TokenisedFile tokenise(const fs::path& path, const DataConfig& config, const TokenizerSource& tokenizer, const Categories& categories);
 
 // What tokenise does with each conversation, in the order of the file, several at a time on `num_threads` threads: `use` gets it, the
 // number of its row in the file, and what became of it or the Error that it met. Returns the counts.

@@ -48,6 +48,17 @@ TEST(Balance, WritesTheCountsAskedForAndWhatThereIs) {
       std::is_sorted(out.begin(), out.end(), [](const auto& a, const auto& b) { return Json::parse(a)["id"] < Json::parse(b)["id"]; }));
 }
 
+TEST(Balance, TakesCategoriesOfTheUsersOwn) {
+  const Categories own({"poem", "recipe"});
+  const ScratchRows file("{\"expert_label\": \"recipe\"}\n{\"expert_label\": 0}\n{\"expert_label\": \"poem\"}\n");
+  const CategoryCounts wanted = parse_category_counts("poem=1,recipe=all", own);
+  EXPECT_EQ(balance({file.path(), file.beside("out.jsonl"), wanted, 1, own}).available, (CategoryCounts{2, 1}));
+  EXPECT_EQ(lines_of(file.beside("out.jsonl")).size(), 2u);
+  EXPECT_THROW(parse_category_counts("factual_lookup=1", own), Error);
+  const ScratchRows past("{\"expert_label\": 2}\n");
+  EXPECT_THROW(balance({past.path(), past.beside("out.jsonl"), wanted, 1, own}), Error);
+}
+
 TEST(Balance, DependsOnTheSeedAlone) {
   const ScratchRows file(labelled_rows({50, 50, 50, 50}));
   const auto run = [&](std::uint64_t seed) {

@@ -92,7 +92,7 @@ TEST_F(DatasetTest, CountsRowsTokensLabelsAndCuts) {
   EXPECT_EQ(counts.longest_row, 27);
   EXPECT_EQ(counts.cut_prompts, 1);
   EXPECT_EQ(counts.cut_answers, 1);
-  EXPECT_EQ(counts.labelled, (std::array<std::int64_t, 4>{0, 1, 0, 1}));
+  EXPECT_EQ(counts.labelled, (std::vector<std::int64_t>{0, 1, 0, 1}));
   EXPECT_EQ(counts.unlabelled, 1);
   EXPECT_EQ(
       describe(counts),
@@ -242,7 +242,7 @@ TEST_F(DatasetTest, ReadsTheBundledQuestions) {
   config.validation_path = fs::path(SLUICE_SOURCE_DIR) / "data/questions/validation.jsonl";
   const auto data = open_datasets(config, {&kTokenizer, kByteVocab, LabelPolicy::kRequired});
   EXPECT_EQ(data.train->size(), 3600);
-  EXPECT_EQ(data.validation->counts().labelled, (std::array<std::int64_t, 4>{100, 100, 100, 100}));
+  EXPECT_EQ(data.validation->counts().labelled, (std::vector<std::int64_t>{100, 100, 100, 100}));
   EXPECT_EQ(data.train->counts().cut_prompts, 0);
 }
 

@@ -64,7 +64,7 @@ TEST(Qa, PutsTheTokenizersBosFirstAndDoesNotTrainOnIt) {
 
 TEST(Qa, TakesAnswersAsTextListOrObject) {
   for (const char* answer : {R"("x")", R"(["x", "y"])", R"({"text": "x"})", R"({"text": ["x", "y"], "start": [1, 2]})"}) {
-    const QaRow row = parse_qa_row(R"({"question": "q", "answer": )" + std::string(answer) + "}", "f:1", LabelPolicy::kOptional);
+    const QaRow row = parse_qa_row(parse_json(R"({"question": "q", "answer": )" + std::string(answer) + "}", "f:1"), "f:1");
     EXPECT_EQ(row.answers[0], "x") << answer;
     EXPECT_EQ(row.answers.size(), std::string(answer).find("y") == std::string::npos ? 1u : 2u) << answer;
   }

@@ -26,7 +26,7 @@ TEST(Stats, CountLabelsLengthsAndDuplicates) {
 )");
   const DataStats stats = describe(file.path(), nullptr, CountDuplicates::kYes);
   EXPECT_EQ(stats.num_rows, 4);
-  EXPECT_EQ(stats.labels, (std::array<std::int64_t, 4>{2, 0, 0, 1}));
+  EXPECT_EQ(stats.labels, (std::vector<std::int64_t>{2, 0, 0, 1}));
   EXPECT_EQ(stats.num_unlabelled, 1);
   EXPECT_EQ(stats.num_without_answer, 1);
   EXPECT_EQ(stats.num_duplicates, 1);

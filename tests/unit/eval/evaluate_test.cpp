@@ -51,6 +51,7 @@ fs::path write_token_rows(const ScratchFolder& folder, int rows) {
 
 RoutingFile preferences_of_tiny() {
   RoutingFile file;
+  file.categories = data::Categories().names();
   file.layers = {1};
   file.preferences = {{.7, .1, .1, .1}, {.1, .7, .1, .1}, {.1, .1, .7, .1}, {.1, .1, .1, .7}};
   return file;

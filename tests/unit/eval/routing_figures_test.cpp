@@ -49,7 +49,7 @@ const std::vector<std::int64_t> kServed = {0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0};
 
 TEST(RoutingFigures, AccuracyTakesTheNearestPreferenceToTheMeanRouterOfThePrompt) {
   const RoutingFile file = supervision({0});
-  RoutingCollector collector(kOneLayer, &file);
+  RoutingCollector collector(kOneLayer, 4, &file);
   const std::vector<std::int32_t> read = collector.add({record(kP0, kServed)}, two_questions());
   EXPECT_EQ(read, (std::vector<std::int32_t>{0, 2}));
   // Row 0: mean 0.8, nearest (0.9, 0.1), right; its answer token and the padding would pull it away. Row 1: mean 0.45, nearest (0.5, 0.5),
@@ -59,7 +59,7 @@ TEST(RoutingFigures, AccuracyTakesTheNearestPreferenceToTheMeanRouterOfThePrompt
 
 TEST(RoutingFigures, MutualInformationCountsPromptTokensFromTheFourthOn) {
   const RoutingFile file = supervision({0});
-  RoutingCollector collector(kOneLayer, &file);
+  RoutingCollector collector(kOneLayer, 4, &file);
   collector.add({record(kP0, kServed)}, two_questions());
   // Row 0: tokens 3 and 4 went to experts 0 and 1; row 1: token 3 to expert 1. Table {{1, 1}, {0, 1}}.
   const double by_hand = (std::log(3.0 / 2) + std::log(3.0 / 4) + std::log(3.0 / 2)) / 3;
@@ -67,7 +67,7 @@ TEST(RoutingFigures, MutualInformationCountsPromptTokensFromTheFourthOn) {
 }
 
 TEST(RoutingFigures, SharesCountEveryRealToken) {
-  RoutingCollector collector(kOneLayer, nullptr);
+  RoutingCollector collector(kOneLayer, 4, nullptr);
   collector.add({record(kP0, kServed)}, two_questions());
   const auto figures = collector.figures();
   EXPECT_NEAR(figures.expert_share[0][0], 5.0 / 11, 1e-12);
@@ -90,7 +90,7 @@ TEST(RoutingFigures, KlIsOverTheSupervisedTokens) {
        {std::pair(loss::Tokens::kAll, (prompt + answer) / 11), {loss::Tokens::kPrompt, prompt / 9}, {loss::Tokens::kAnswer, answer / 2}}) {
     RoutingFile file = supervision({0});
     file.tokens = tokens;
-    RoutingCollector collector(kOneLayer, &file);
+    RoutingCollector collector(kOneLayer, 4, &file);
     collector.add({record(kP0, kServed)}, two_questions());
     EXPECT_NEAR(*collector.figures().kl, expected, 1e-6);
   }
@@ -98,7 +98,7 @@ TEST(RoutingFigures, KlIsOverTheSupervisedTokens) {
 
 TEST(RoutingFigures, OnlySupervisedLayersCountForLabels) {
   const RoutingFile file = supervision({1});
-  RoutingCollector collector({2, 2, 1, 0}, &file);
+  RoutingCollector collector({2, 2, 1, 0}, 4, &file);
   // Layer 0 routes everything to expert 1; layer 1 by the label.
   collector.add({record(std::vector<double>(12, 0.01), std::vector<std::int64_t>(12, 1)),
                  record({.9, .9, .9, .9, .9, .9, .1, .1, .1, .1, .1, .1}, {0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1})},
@@ -113,7 +113,7 @@ TEST(RoutingFigures, OnlySupervisedLayersCountForLabels) {
 
 TEST(RoutingFigures, MutualInformationIsTheMeanOverLayersNotThatOfTheirSum) {
   const RoutingFile file = supervision({0, 1});
-  RoutingCollector collector({2, 2, 1, 0}, &file);
+  RoutingCollector collector({2, 2, 1, 0}, 4, &file);
   const auto one = batch(2, 4, std::vector<std::uint8_t>(8, 1), {0, 1}, {4, 4});
   // The two layers know the label perfectly, by opposite experts: added up, their tables would be flat.
   collector.add(
@@ -122,7 +122,7 @@ TEST(RoutingFigures, MutualInformationIsTheMeanOverLayersNotThatOfTheirSum) {
 }
 
 TEST(RoutingFigures, DroppedAssignmentsCountNowhere) {
-  RoutingCollector collector({1, 2, 2, 0}, nullptr);
+  RoutingCollector collector({1, 2, 2, 0}, 4, nullptr);
   nn::RouterRecord dropped;
   dropped.logits = at::zeros({4, 2});
   dropped.chosen = at::tensor({0, 1, 0, 1, 0, 1, 0, 1}, at::kLong).view({4, 2});
@@ -135,7 +135,7 @@ TEST(RoutingFigures, DroppedAssignmentsCountNowhere) {
 
 TEST(RoutingFigures, PaddingInFrontDoesNotShiftTheFourthToken) {
   const RoutingFile file = supervision({0});
-  RoutingCollector left(kOneLayer, &file), right(kOneLayer, &file);
+  RoutingCollector left(kOneLayer, 4, &file), right(kOneLayer, 4, &file);
   left.add({record({.5, .5, .9, .9, .9, .9, .9, .1, .1, .1, .1, .1, .1, .1}, {1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1, 1})},
            batch(2, 7, {0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, {0, 1}, {7, 7}));
   right.add({record({.9, .9, .9, .9, .9, .5, .5, .1, .1, .1, .1, .1, .1, .1}, {1, 1, 1, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 1})},
@@ -146,7 +146,7 @@ TEST(RoutingFigures, PaddingInFrontDoesNotShiftTheFourthToken) {
 
 TEST(RoutingFigures, ARowWithoutAPromptIsAQuestionAsAWhole) {
   const RoutingFile file = supervision({0});
-  RoutingCollector collector(kOneLayer, &file);
+  RoutingCollector collector(kOneLayer, 4, &file);
   collector.add({record({.9, .9, .9, .9}, {0, 0, 0, 0})}, batch(1, 4, {1, 1, 1, 1}, {0}, {0}));
   EXPECT_DOUBLE_EQ(*collector.figures().accuracy, 1.0);
   EXPECT_TRUE(collector.figures().mutual_information_nats);
@@ -154,7 +154,7 @@ TEST(RoutingFigures, ARowWithoutAPromptIsAQuestionAsAWhole) {
 
 TEST(RoutingFigures, RowsWithoutLabelsGiveSharesAlone) {
   const RoutingFile file = supervision({0});
-  RoutingCollector collector(kOneLayer, &file);
+  RoutingCollector collector(kOneLayer, 4, &file);
   collector.add({record({.9, .9, .9, .9}, {0, 0, 0, 1})}, batch(1, 4, {1, 1, 1, 1}, {-1}, {4}));
   const auto figures = collector.figures();
   EXPECT_EQ(figures.expert_share[0], (std::vector<double>{0.75, 0.25}));

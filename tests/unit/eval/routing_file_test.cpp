@@ -55,7 +55,9 @@ TEST(RoutingFile, RefusesWhatIsNotWhole) {
     refused([&](Json& file) { file[item.key()] = 7; });
   }
   refused([](Json& file) { file["target"] = "unbalanced"; });
-  refused([](Json& file) { std::swap(file["categories"][0], file["categories"][1]); });
+  refused([](Json& file) { file["categories"][0] = file["categories"][1]; });
+  refused([](Json& file) { file["categories"][0] = ""; });
+  refused([](Json& file) { file["categories"].erase(3); });
   refused([](Json& file) { file["layers"] = Json::array(); });
   refused([](Json& file) { file["layers"][0] = -1; });
   refused([](Json& file) { file["preferences"][1] = {0.5, 0.4}; });
