@@ -20,6 +20,11 @@ std::array<std::uint32_t, 4> philox(std::uint64_t key, std::uint64_t counter_low
   return c;
 }
 
+std::uint64_t philox_seed(std::uint64_t key, std::uint64_t counter_low, std::uint64_t counter_high) {
+  const auto words = philox(key, counter_low, counter_high);
+  return (static_cast<std::uint64_t>(words[0]) << 32) | words[1];
+}
+
 std::uint64_t hash_name(std::string_view name) {
   std::uint64_t hash = 0xcbf29ce484222325ull;
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;

@@ -10,6 +10,9 @@ namespace sluice {
 // Philox 4x32-10 (Salmon et al., SC 2011): four 32-bit words for each 128-bit counter under a 64-bit key.
 std::array<std::uint32_t, 4> philox(std::uint64_t key, std::uint64_t counter_low, std::uint64_t counter_high);
 
+// The first two of them as one number, to seed another generator with.
+std::uint64_t philox_seed(std::uint64_t key, std::uint64_t counter_low, std::uint64_t counter_high);
+
 // A key or stream number for a name: FNV-1a, 64 bits.
 std::uint64_t hash_name(std::string_view name);
 

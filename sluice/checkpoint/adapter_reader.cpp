@@ -26,6 +26,11 @@ Json read_config(const fs::path& folder) {
   return config;
 }
 
+std::string base_model_of(const Json& config) {
+  const auto base = config.find("base_model_name_or_path");
+  return base != config.end() && base->is_string() ? base->get<std::string>() : "";
+}
+
 bool is_set(const Json& config, const char* key) {
   const auto found = config.find(key);
   return found != config.end() && !found->is_null() && *found != Json(false) && *found != Json("none") && !(found->is_structured() && found->empty());
@@ -84,7 +89,7 @@ class Reader {
   Reader(const fs::path& folder, const std::vector<models::TensorSpec>& table) : config_(read_config(folder)), where_((folder / kAdapterConfig).string()), file_(weights_of(folder)), pairs_(pairs_of(file_)) {
     require_plain_lora(config_, where_);
     adapter_.path = folder;
-    adapter_.base_model = base_model_of(folder);
+    adapter_.base_model = base_model_of(config_);
     for (const ExpertForm form : {ExpertForm::kSplit, ExpertForm::kFused}) {
       for (const LoraTarget& target : models::possible_targets(table, form)) {
         if (target.experts == 0 && form == ExpertForm::kFused) continue;  // once is enough
@@ -129,7 +134,7 @@ class Reader {
 
   // PEFT nests the wrappers of a module's two stacked weights, so the paths are "experts" and "experts.base_layer"; shapes say which is which.
   void take_stacked(LoraTarget target) {
-    const std::string experts = target.modules[0].substr(0, target.modules[0].rfind('.'));
+    const std::string experts = target.experts_module();
     for (const std::string& module : {experts, experts + ".base_layer"}) {
       const auto found = pairs_.find(module);
       if (found == pairs_.end() || found->second.a->shape.back() != target.in || found->second.b->shape[0] != target.out) continue;
@@ -189,11 +194,7 @@ class Reader {
 
 bool is_adapter_folder(const fs::path& folder) { return fs::exists(folder / kAdapterConfig); }
 
-std::string base_model_of(const fs::path& folder) {
-  const Json config = read_config(folder);
-  const auto base = config.find("base_model_name_or_path");
-  return base != config.end() && base->is_string() ? base->get<std::string>() : "";
-}
+std::string base_model_of(const fs::path& folder) { return base_model_of(read_config(folder)); }
 
 Adapter read_adapter(const fs::path& folder, const std::vector<models::TensorSpec>& table) {
   try {

@@ -46,7 +46,7 @@ std::vector<Stored> tensors_of(const std::vector<LoraTarget>& targets, nn::Param
   for (const LoraTarget& target : targets) {
     const at::Tensor a = store.at(target.a()).value.detach(), b = store.at(target.b()).value.detach();
     if (target.is_fused()) {
-      const std::string experts = target.modules[0].substr(0, target.modules[0].rfind('.'));
+      const std::string experts = target.experts_module();
       const bool both = std::ranges::count_if(targets, [&](const LoraTarget& other) { return other.is_fused() && other.modules[0].starts_with(experts + "."); }) == 2;
       // PEFT wraps gate_up_proj first where both are adapted.
       const bool inner = both && target.modules[0].ends_with(".gate_up_proj");

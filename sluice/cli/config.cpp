@@ -65,10 +65,6 @@ Rest read_rest(const Arguments& words) {
   return out;
 }
 
-bool is_size(const std::string& key) {
-  return key.starts_with("model.") && key != "model.architecture" && key != "model.load" && key != "model.tokenizer";
-}
-
 // A setting that a recipe of ours may have, under any of its spellings.
 std::optional<config::Setting> own_spelling(const config::Setting& theirs) {
   std::vector<config::Setting> setting{theirs};
@@ -83,7 +79,7 @@ std::optional<config::Setting> own_spelling(const config::Setting& theirs) {
 void check_values(const std::vector<config::Setting>& settings) {
   std::vector<config::Setting> typed;
   std::ranges::copy_if(settings, std::back_inserter(typed),
-                       [](const config::Setting& setting) { return !is_size(setting.key) && setting.key != "base"; });
+                       [](const config::Setting& setting) { return !train::is_model_size(setting.key) && setting.key != "base"; });
   train::Recipe recipe;
   Violations violations;
   config::apply(recipe, typed, violations);

@@ -1,13 +1,14 @@
 #include "sluice/eval/answers.h"
 
 #include <algorithm>
-#include <map>
+#include <iterator>
 #include <optional>
+#include <set>
 
 #include "sluice/base/error.h"
 #include "sluice/eval/exact_match.h"
+#include "sluice/eval/greedy_answers.h"
 #include "sluice/eval/rouge.h"
-#include "sluice/generate/generate.h"
 
 namespace sluice::eval {
 namespace {
@@ -28,46 +29,39 @@ std::optional<Question> question_of(const data::Sample& sample) {
   return Question{{sample.ids.begin(), at(begin)}, {at(begin), at(end)}};
 }
 
-std::string text_of(const text::Tokenizer& tokenizer, std::vector<std::int32_t> ids, const std::vector<std::int32_t>& ends) {
-  if (!ids.empty() && std::ranges::find(ends, ids.back()) != ends.end()) ids.pop_back();
-  return tokenizer.decode(ids, text::DecodeSpecial::kSkip);
+// The tokens that end an answer: the tokenizer's, and those that end the data's answers. One that was cut ends with a word, which ends nothing.
+std::vector<std::int32_t> ends_of(const std::vector<Question>& questions, const text::Tokenizer& tokenizer) {
+  std::set<std::int32_t> last, out;
+  for (const Question& question : questions) last.insert(question.reference.back());
+  std::ranges::copy_if(last, std::inserter(out, out.end()), [&](std::int32_t id) { return tokenizer.decode({&id, 1}, text::DecodeSpecial::kSkip).empty(); });
+  if (tokenizer.eos_id()) out.insert(*tokenizer.eos_id());
+  return {out.begin(), out.end()};
 }
 
 }  // namespace
 
 AnswerScores score_answers(const generate::Runnable& runnable, const data::Dataset& dataset, const text::Tokenizer& tokenizer, const AnswerOptions& options) {
-  SLUICE_CHECK(options.rows > 0 && options.batch_size > 0, "answers need rows");
-  std::map<std::size_t, std::vector<Question>> by_length;  // prompts of one length run side by side
+  SLUICE_CHECK(options.rows > 0, "answers need rows");
+  std::vector<Question> questions;
   for (std::int64_t row = 0; row < std::min(options.rows, dataset.size()); ++row) {
-    if (auto question = question_of(dataset.at(row))) by_length[question->prompt.size()].push_back(std::move(*question));
+    auto question = question_of(dataset.at(row));
+    if (question && static_cast<std::int64_t>(question->prompt.size()) < runnable.config.max_positions()) questions.push_back(std::move(*question));
   }
-  AnswerScores sum;
-  std::int64_t count = 0;
-  for (const auto& [length, questions] : by_length) {
-    for (std::size_t begin = 0; begin < questions.size(); begin += static_cast<std::size_t>(options.batch_size)) {
-      const std::size_t end = std::min(questions.size(), begin + static_cast<std::size_t>(options.batch_size));
-      generate::GenerateOptions generation;
-      generation.max_tokens = std::min(options.max_tokens, runnable.config.max_positions() - static_cast<std::int64_t>(length));
-      if (generation.max_tokens < 1) continue;
-      if (tokenizer.eos_id()) generation.stop_ids.push_back(*tokenizer.eos_id());
-      std::vector<std::vector<std::int32_t>> prompts;
-      for (std::size_t i = begin; i < end; ++i) {
-        prompts.push_back(questions[i].prompt);
-        // An answer that was cut ends with a word, which ends nothing.
-        const std::int32_t last = questions[i].reference.back();
-        if (tokenizer.decode({&last, 1}, text::DecodeSpecial::kSkip).empty()) generation.stop_ids.push_back(last);
-      }
-      const auto answers = generate::generate(runnable, prompts, generation);
-      for (std::size_t i = begin; i < end; ++i) {
-        const std::string answer = text_of(tokenizer, answers[i - begin], generation.stop_ids), reference = text_of(tokenizer, questions[i].reference, generation.stop_ids);
-        sum.exact_match += normalised_answer(answer) == normalised_answer(reference);
-        sum.rouge_l += rouge_l(answer, reference);
-        ++count;
-      }
-    }
+  if (questions.empty()) return {};
+  std::vector<std::vector<std::int32_t>> prompts;
+  for (const Question& question : questions) prompts.push_back(question.prompt);
+  const std::vector<std::int32_t> ends = ends_of(questions, tokenizer);
+  const auto answers = greedy_answers(runnable, prompts, {options.batch_size, options.max_tokens, ends});
+  AnswerScores scores;
+  for (std::size_t i = 0; i < questions.size(); ++i) {
+    std::vector<std::int32_t>& wanted = questions[i].reference;
+    if (std::ranges::binary_search(ends, wanted.back())) wanted.pop_back();
+    const std::string answer = tokenizer.decode(answers[i], text::DecodeSpecial::kSkip), reference = tokenizer.decode(wanted, text::DecodeSpecial::kSkip);
+    scores.exact_match += normalised_answer(answer) == normalised_answer(reference);
+    scores.rouge_l += rouge_l(answer, reference);
   }
-  if (count == 0) return {};
-  return {sum.exact_match / static_cast<double>(count), sum.rouge_l / static_cast<double>(count)};
+  const auto count = static_cast<double>(questions.size());
+  return {scores.exact_match / count, scores.rouge_l / count};
 }
 
 }  // namespace sluice::eval

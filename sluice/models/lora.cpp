@@ -153,8 +153,7 @@ std::vector<nn::ParameterSpec> parameter_specs(const std::vector<LoraTarget>& ta
 void initialise(nn::ParameterStore& store, const std::vector<LoraTarget>& targets, std::uint64_t seed) {
   const at::NoGradGuard no_grad;
   for (const LoraTarget& target : targets) {
-    const auto words = philox(seed, hash_name(target.a()), 0);
-    const at::Generator generator = at::detail::createCPUGenerator((static_cast<std::uint64_t>(words[0]) << 32) | words[1]);
+      const at::Generator generator = at::detail::createCPUGenerator(philox_seed(seed, hash_name(target.a()), 0));
     const double bound = 1 / std::sqrt(static_cast<double>(target.in));
     store.at(target.a()).value.detach().uniform_(-bound, bound, generator);
     store.at(target.b()).value.detach().zero_();

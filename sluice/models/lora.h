@@ -56,6 +56,8 @@ struct LoraTarget {
   double scale = 1;
 
   bool is_fused() const { return experts > 0 && form == ExpertForm::kFused; }
+  // Of stacked experts the module that holds them, "model.layers.0.mlp.experts".
+  std::string experts_module() const { return modules[0].substr(0, modules[0].rfind('.')); }
   std::string a() const { return name + "_a"; }
   std::string b() const { return name + "_b"; }
 };

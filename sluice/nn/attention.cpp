@@ -6,6 +6,7 @@
 
 #include "sluice/kernels/cpu/attention.h"
 #include "sluice/kernels/cpu/decode_attention.h"
+#include "sluice/nn/documents.h"
 #include "sluice/nn/parameter.h"
 #include "sluice/nn/raw.h"
 
@@ -125,13 +126,10 @@ at::Tensor decoded(const at::Tensor& query, const LayerCache& cache, const Seque
 // Each document of packed rows by itself: what one of them costs, and gives, when it stands alone.
 at::Tensor by_document(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const std::vector<std::int64_t>& documents,
                        const AttentionOptions& options) {
-  std::vector<at::Tensor> out;
-  for (std::size_t i = 0; i + 1 < documents.size(); ++i) {
-    const std::int64_t begin = documents[i], length = documents[i + 1] - begin;
+  return each_document(documents, [&](std::int64_t begin, std::int64_t length) {
     const auto part = [&](const at::Tensor& x) { return x.narrow(0, begin, length); };
-    out.push_back(causal_attention(part(query), part(key), part(value), {1, length, {}, {}, {}}, options));
-  }
-  return at::cat(out, 0);
+    return causal_attention(part(query), part(key), part(value), {1, length, {}, {}, {}}, options);
+  });
 }
 
 }  // namespace

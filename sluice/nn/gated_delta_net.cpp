@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "sluice/nn/delta_rule.h"
+#include "sluice/nn/documents.h"
 #include "sluice/nn/norm.h"
 
 namespace sluice::nn {
@@ -41,14 +42,11 @@ at::Tensor GatedDeltaNet::forward(const at::Tensor& hidden, const ForwardContext
 }
 
 at::Tensor GatedDeltaNet::by_document(const at::Tensor& hidden, const ForwardContext& context, std::int64_t layer) const {
-  std::vector<at::Tensor> out;
-  for (std::size_t i = 0; i + 1 < context.shape.documents.size(); ++i) {
-    const std::int64_t begin = context.shape.documents[i], length = context.shape.documents[i + 1] - begin;
+  return each_document(context.shape.documents, [&](std::int64_t begin, std::int64_t length) {
     const at::Tensor& real = context.shape.real;
     const SequenceShape alone{1, length, {}, real.defined() ? real.narrow(0, begin, length) : real, {}};
-    out.push_back(forward(hidden.narrow(0, begin, length), {alone, context.seams, context.mode}, layer));
-  }
-  return at::cat(out, 0);
+    return forward(hidden.narrow(0, begin, length), {alone, context.seams, context.mode}, layer);
+  });
 }
 
 // Causal convolution of each channel by itself, float32.   mixed [rows, seq, channels], in any precision

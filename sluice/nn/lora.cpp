@@ -12,8 +12,7 @@ namespace {
 at::Tensor dropped_out(const at::Tensor& x, const LowRank& change, std::int64_t expert) {
   if (!change.dropout || !change.dropout->active || change.dropout->rate == 0) return x;
   const Dropout& d = *change.dropout;
-  const auto words = philox(d.seed ^ hash_name(change.a->spec.name), d.pass, static_cast<std::uint64_t>(expert));
-  const at::Generator generator = at::detail::createCPUGenerator((static_cast<std::uint64_t>(words[0]) << 32) | words[1]);
+  const at::Generator generator = at::detail::createCPUGenerator(philox_seed(d.seed ^ hash_name(change.a->spec.name), d.pass, static_cast<std::uint64_t>(expert)));
   const at::Tensor kept = at::empty(x.sizes(), x.options().requires_grad(false)).bernoulli_(1 - d.rate, generator);
   return x * (kept / (1 - d.rate));
 }
@@ -44,12 +43,10 @@ at::Tensor low_rank_product(const at::Tensor& x, const Parameter& weight, std::i
   return sum_of(weight.adapters, [&](const LowRank& change) { return product(x, change, change.a->value[expert], change.b->value[expert], expert); });
 }
 
-at::Tensor low_rank_delta(const LowRank& change) { return at::matmul(change.b->value.detach(), change.a->value.detach()) * change.scale; }
-
 at::Tensor merged_value(const Parameter& weight) {
   const at::NoGradGuard no_grad;
   const at::Tensor value = weight.value.detach();
-  const at::Tensor delta = sum_of(weight.adapters, [](const LowRank& change) { return low_rank_delta(change).transpose(-2, -1); });
+  const at::Tensor delta = sum_of(weight.adapters, [](const LowRank& change) { return (at::matmul(change.b->value, change.a->value) * change.scale).transpose(-2, -1); });
   return delta.defined() ? (value.to(at::kFloat) + delta.transpose(-2, -1)).to(value.scalar_type()) : value;
 }
 

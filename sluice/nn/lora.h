@@ -21,7 +21,4 @@ at::Tensor low_rank_product(const at::Tensor& x, const Parameter& weight, std::i
 // `weight`.value with its adapters added, in the value's precision: what merging gives, and what code that takes weights apart computes with.
 at::Tensor merged_value(const Parameter& weight);
 
-// scale * b a of one low-rank change, float32: [out, in] or [experts, out, in].
-at::Tensor low_rank_delta(const LowRank& change);
-
 }  // namespace sluice::nn

@@ -106,8 +106,7 @@ void ParameterStore::initialise(std::uint64_t seed, double std) {
       continue;
     }
     for (std::int64_t at = 0, n = 0; at < flat.numel(); at += kInitChunk, ++n) {
-      const auto words = philox(seed, hash_name(p.spec.name), static_cast<std::uint64_t>(n));
-      chunks.push_back({flat.narrow(0, at, std::min(kInitChunk, flat.numel() - at)), (static_cast<std::uint64_t>(words[0]) << 32) | words[1], p.spec.init});
+      chunks.push_back({flat.narrow(0, at, std::min(kInitChunk, flat.numel() - at)), philox_seed(seed, hash_name(p.spec.name), static_cast<std::uint64_t>(n)), p.spec.init});
     }
   }
   at::parallel_for(0, static_cast<std::int64_t>(chunks.size()), 1, [&](std::int64_t begin, std::int64_t end) {

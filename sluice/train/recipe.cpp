@@ -12,11 +12,6 @@
 namespace sluice::train {
 namespace {
 
-bool is_size(const config::Setting& setting) {
-  const std::string& key = setting.key;
-  return key.starts_with("model.") && key != "model.architecture" && key != "model.load" && key != "model.tokenizer";
-}
-
 std::vector<std::string> lines(const std::string& text) {
   std::vector<std::string> out;
   std::istringstream in(text);
@@ -110,7 +105,7 @@ ResolvedRecipe resolve(std::vector<config::Setting> settings, const ModelFinder&
     const std::string text = value.is_list ? config::format(value.items) : value.items.empty() ? "null" : value.items[0];
     resolved.given.push_back(setting.key + " = " + text + " (" + setting.where + ")");
   }
-  const auto first_size = std::stable_partition(settings.begin(), settings.end(), [](const auto& setting) { return !is_size(setting); });
+  const auto first_size = std::stable_partition(settings.begin(), settings.end(), [](const auto& setting) { return !is_model_size(setting.key); });
   const std::vector<config::Setting> sizes(first_size, settings.end());
   settings.erase(first_size, settings.end());
 

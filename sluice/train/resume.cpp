@@ -11,6 +11,7 @@
 #include "sluice/config/fields.h"
 #include "sluice/models/registry.h"
 #include "sluice/train/parameters.h"
+#include "sluice/train/setting_names.h"
 
 namespace sluice::train {
 namespace {
@@ -20,10 +21,6 @@ std::optional<std::vector<config::Setting>> stored_settings(const fs::path& step
   const fs::path file = step_folder.parent_path().parent_path() / "config.yaml";
   if (step_folder.parent_path().filename() != "checkpoints" || !fs::exists(file)) return std::nullopt;
   return config::load_recipe(file, {});
-}
-
-bool is_model_size(const std::string& key) {
-  return key.starts_with("model.") && key != "model.load" && key != "model.tokenizer" && key != "model.architecture";
 }
 
 Recipe as_recipe(std::vector<config::Setting> settings) {

@@ -279,8 +279,7 @@ class Run {
     if (recipe_.checkpoint.keep > 0) checkpoint::prune(output_, static_cast<int>(recipe_.checkpoint.keep), best ? std::set<std::int64_t>{*best} : std::set<std::int64_t>{});
   }
 
-  Kept kept() const { return {*session_->store, *session_->optimizer, session_->table, session_->adapters,
-                               session_->adapters.empty() ? checkpoint::AdapterNote{} : session_->adapter_note()}; }
+  Kept kept() const { return {*session_->store, *session_->optimizer, session_->table, session_->adapters, session_->adapter_note()}; }
 
   void write_checkpoint() {
     watch_->require();

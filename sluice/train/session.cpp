@@ -114,19 +114,25 @@ Session::Session(const ResolvedRecipe& r, SessionData opened, Log& log) : resolv
 
 void Session::add_adapters() {
   const models::LoraConfig& lora = resolved.recipe.lora;
-  adapters = adapters_of(resolved);
   dropout = {lora.dropout, static_cast<std::uint64_t>(resolved.recipe.train.seed)};
-  if (lora.adapter.empty()) models::initialise(*store, adapters, dropout.seed);
-  else checkpoint::load_adapter(checkpoint::read_adapter(lora.adapter, table), *store);
+  if (lora.adapter.empty()) {
+    adapters = adapters_of(resolved);
+    models::initialise(*store, adapters, dropout.seed);
+  } else {
+    const checkpoint::Adapter given = checkpoint::read_adapter(lora.adapter, table);
+    adapters = given.targets;
+    checkpoint::load_adapter(given, *store);
+  }
   models::attach(*store, adapters, &dropout);
 }
 
 checkpoint::AdapterNote Session::adapter_note() const {
+  if (adapters.empty()) return {};
   const models::LoraConfig& lora = resolved.recipe.lora;
   const auto is_transposed = [](const models::TensorSpec& spec) { return spec.parameter.shape.size() == 2 && spec.hf[0].layout == models::HfLayout::kTransposed; };
   checkpoint::AdapterNote note{fs::absolute(resolved.recipe.model.load).lexically_normal().string(), static_cast<double>(lora.rank), lora.alpha, lora.dropout, lora.use_rslora,
                                std::ranges::any_of(table, is_transposed)};
-  if (lora.adapter.empty() || adapters.empty()) return note;
+  if (lora.adapter.empty()) return note;
   note.rank = static_cast<double>(adapters[0].rank);  // the adapter's own hold
   note.alpha = adapters[0].scale * note.rank;
   note.use_rslora = false;

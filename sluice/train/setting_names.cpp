@@ -10,10 +10,6 @@
 namespace sluice::train {
 namespace {
 
-bool is_size(const std::string& key) {
-  return key.starts_with("model.") && key != "model.architecture" && key != "model.load" && key != "model.tokenizer";
-}
-
 // "recipe.yaml:12" -> "recipe.yaml"; the command line has no lines, and may say the same thing twice.
 std::string file_of(const config::Setting& setting) {
   const auto colon = setting.where.rfind(':');
@@ -31,6 +27,10 @@ void check_twice(const std::vector<config::Setting>& settings, Violations& viola
 }
 
 }  // namespace
+
+bool is_model_size(const std::string& key) {
+  return key.starts_with("model.") && key != "model.architecture" && key != "model.load" && key != "model.tokenizer";
+}
 
 std::vector<std::string> setting_keys() {
   std::vector<std::string> keys = config::keys(Recipe{});
@@ -59,7 +59,7 @@ void check_names(std::vector<config::Setting>& settings, Violations& violations)
   check_twice(settings, violations);
   const std::vector<std::string> keys = setting_keys();
   const auto is_unknown = [&](const config::Setting& setting) {
-    const bool sized_elsewhere = is_size(setting.key) && std::ranges::find(size_aliases(), setting.key, &SizeAlias::from) != size_aliases().end();
+    const bool sized_elsewhere = is_model_size(setting.key) && std::ranges::find(size_aliases(), setting.key, &SizeAlias::from) != size_aliases().end();
     return !sized_elsewhere && std::ranges::find(keys, setting.key) == keys.end();
   };
   for (const config::Setting& setting : settings) {

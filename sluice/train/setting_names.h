@@ -8,6 +8,9 @@
 
 namespace sluice::train {
 
+// Whether `key` is a size of a model, which its architecture has: model.hidden_size.
+bool is_model_size(const std::string& key);
+
 // Every setting's key, the sizes of all architectures included, each once.
 std::vector<std::string> setting_keys();
 

@@ -6,6 +6,7 @@
 #include "sluice/checkpoint/step_folder.h"
 #include "sluice/config/fields.h"
 #include "sluice/monitor/run_info.h"
+#include "sluice/train/best.h"
 #include "sluice/train/parameters.h"
 
 namespace sluice::train {
@@ -113,6 +114,9 @@ Start check_start(const ResolvedRecipe& resolved, const RunOptions& options) {
   if (resume && *resume) {
     start.resume_from = (*resume)->folder;
     if (!(*resume)->warning.empty()) start.warnings.push_back((*resume)->warning);
+    if (has_run(output) && !is_of_run(*start.resume_from, output)) {
+      violations.add(output.string() + " holds a run already, and --resume " + options.resume + " is of another one", "give another --output-dir; or go on with the run that is there: --resume latest");
+    }
     gathered(violations, [&] {
       done = read_progress(*start.resume_from).step;
       if (known) check_resume(*start.resume_from, resolved, data ? &*data : nullptr, violations);

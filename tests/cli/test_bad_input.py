@@ -5,7 +5,6 @@ import resource
 import shutil
 import signal
 import struct
-import subprocess
 
 import pytest
 from program import ROOT, TINY_RUN, files_under, latest_checkpoint, metrics, sluice, train, write_rows
@@ -413,18 +412,6 @@ def test_a_recipe_that_contradicts_the_loaded_model_is_refused(tmp_path, tiny_mi
 # --- a disk that is full, files that cannot grow ---
 
 LARGER = {"model.hidden_size": 64, "model.intermediate_size": 128, "train.train_iters": 8, "checkpoint.save_interval": 2}  # 4 MiB a checkpoint
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 100 MiB of its own."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(disk)], capture_output=True, text=True)
-    if made.returncode != 0:
-        pytest.skip(f"no disk of our own to fill: {made.stderr.strip()} (needs root)")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
 
 
 def fill(disk, leave_bytes):

@@ -4,7 +4,6 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
 import time
 
 import pytest
@@ -58,17 +57,6 @@ def test_a_run_goes_on_without_the_events_that_cannot_be_written(tmp_path):
     shown = accumulators.EventAccumulator(str(run), size_guidance={"scalars": 0})
     shown.Reload()
     assert [point.step for point in shown.Scalars("train/loss")][-2:] == [401, 402]
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True, text=True)
-    if made.returncode != 0:
-        pytest.skip(f"no disk of our own to fill: {made.stderr.strip()} (needs root)")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_metrics_that_cannot_be_written_end_the_run_with_its_state_saved_and_no_line_lost(tmp_path, small_disk):

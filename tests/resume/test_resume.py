@@ -224,6 +224,14 @@ def test_another_run_folder_can_be_gone_on_from_in_a_new_one(finished, tmp_path)
     assert files_under(finished) == before
 
 
+def test_another_run_is_not_gone_on_from_in_a_folder_that_holds_a_run(finished, tmp_path):
+    train(tmp_path / "other", QUICK)
+    before = files_under(tmp_path / "other")
+    done = train(tmp_path / "other", {**QUICK, "train.train_iters": 8}, "--resume", finished, status=2)
+    assert "holds a run already" in done.stderr and "--resume latest" in done.stderr
+    assert files_under(tmp_path / "other") == before
+
+
 def other_rows(tmp_path):
     rows = [json.loads(line) for line in (ROOT / "data" / "questions" / "train.jsonl").read_text().splitlines()[:200]]
     return write_rows(tmp_path / "other.jsonl", [*rows[:100], {**rows[100], "answer": "something else"}, *rows[101:]])
