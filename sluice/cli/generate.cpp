@@ -1,5 +1,6 @@
 #include "sluice/cli/generate.h"
 
+#include <cstdio>
 #include <iostream>
 
 #include "sluice/base/error.h"
@@ -8,6 +9,7 @@
 #include "sluice/cli/hub.h"
 #include "sluice/cli/model_flags.h"
 #include "sluice/cli/standard_streams.h"
+#include "sluice/config/value.h"
 #include "sluice/generate/answer.h"
 #include "sluice/generate/logits.h"
 #include "sluice/text/utf8.h"
@@ -20,6 +22,8 @@ struct GenerateFlags {
   std::vector<std::string> prompts, stop_strings;
   std::string prompts_file, tokens, tokenizer, system;
   generate::GenerateOptions options;
+  std::string draft;
+  generate::DraftCounts draft_counts;
   bool json = false, ignore_eos = false, chat = false;
   CLI::Option *top_k = nullptr, *top_p = nullptr, *system_option = nullptr;
   AnswerForm form() const { return json ? AnswerForm::kJson : AnswerForm::kText; }
@@ -49,6 +53,7 @@ void declare(CLI::App& app, GenerateFlags& flags) {
       ->capture_default_str();
   app.add_option("--stop", flags.stop_strings, "Text that ends an answer, and is not part of it; may be given several times")
       ->allow_extra_args(false);
+  app.add_option("--draft", flags.draft, "mtp: the model's own multi-token prediction guesses a token ahead, for speed; default: none");
   app.add_flag("--ignore-eos", flags.ignore_eos, "Go on past the end-of-text token, to --max-tokens");
   app.add_flag("--json", flags.json, "Print {\"text\", \"ids\"} a line, of the new tokens alone, in the order of the prompts");
   app.add_flag("--chat", flags.chat,
@@ -160,14 +165,28 @@ void run_chat(const generate::Runnable& runnable, const text::Tokenizer* tokeniz
   }
 }
 
+generate::Draft draft_of(const std::string& text) {
+  generate::Draft draft{};
+  if (const std::string expected = config::parse_scalar(text, draft); !expected.empty()) throw Error("--draft '" + text + "' is not " + expected, "give mtp, or leave it out");
+  return draft;
+}
+
+std::string summary(const generate::DraftCounts& counts) {
+  char share[16];
+  std::snprintf(share, sizeof share, "%.0f %%", 100.0 * static_cast<double>(counts.taken) / static_cast<double>(counts.guessed));
+  return "draft: " + std::to_string(counts.taken) + " of " + std::to_string(counts.guessed) + " guessed tokens taken (" + share + ")";
+}
+
 }  // namespace
 
-int run_generate(const Arguments& arguments, Log&) {
+int run_generate(const Arguments& arguments, Log& log) {
   CLI::App app("Continues prompts with a model: greedy, or sampled with --temperature.", "sluice generate");
   GenerateFlags flags;
   declare(app, flags);
   if (parse(app, arguments) == Parsed::kHelpShown) return 0;
   check(flags);
+  if (!flags.draft.empty()) flags.options.draft = draft_of(flags.draft);
+  flags.options.draft_counts = &flags.draft_counts;
 
   const generate::LoadedModel loaded = generate::open_model(flags.model.folder(), flags.model.scalar_type(), flags.model.adapter_folders());
   const auto tokenizer = generate::open_model_tokenizer(
@@ -177,6 +196,7 @@ int run_generate(const Arguments& arguments, Log&) {
     run_chat(loaded.runnable(), tokenizer.get(), flags.tokenizer.empty() ? loaded.folder.path : find_model(flags.tokenizer), flags);
   else
     continue_all(loaded.runnable(), tokenizer.get(), flags);
+  if (flags.draft_counts.guessed > 0) log.info(summary(flags.draft_counts));
   return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sluice/base/error.h"
+#include "sluice/generate/draft.h"
 #include "sluice/nn/head.h"
 #include "sluice/parallel/apply.h"
 
@@ -14,6 +15,10 @@ void check(const Runnable& runnable, const std::vector<std::vector<std::int32_t>
   options.sampling.check(violations);
   if (options.max_tokens < 1) violations.add("max_tokens = " + std::to_string(options.max_tokens) + " asks for no token", "use at least 1");
   violations.raise("cannot generate");
+  if (options.draft == Draft::kMtp && !runnable.model.multi_token_predictor()) {
+    throw Error("a draft by multi-token prediction needs a predictor, and this model holds none",
+                "leave --draft out, or give a checkpoint with its tensors (DeepSeek-V3, GLM-4.5 or Qwen3-Next: docs/models.md)");
+  }
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     require_runnable(runnable, prompts[i], options.max_tokens, "prompt " + std::to_string(options.first_index + i + 1));
     SLUICE_CHECK(prompts[i].size() == prompts[0].size(), "prompts that run side by side have one length");
@@ -37,6 +42,10 @@ std::vector<std::vector<std::int32_t>> generate(const Runnable& runnable, const 
   std::vector<std::vector<std::int32_t>> out(prompts.size()), seen = prompts;
   if (prompts.empty()) return out;
   const at::NoGradGuard no_grad;
+  if (options.draft == Draft::kMtp) {
+    for (std::size_t row = 0; row < prompts.size(); ++row) out[row] = generate_with_predictor(runnable, prompts[row], row, options, on_token);
+    return out;
+  }
   const auto rows = static_cast<std::int64_t>(prompts.size()), length = static_cast<std::int64_t>(prompts[0].size());
   nn::KvCache cache = runnable.model.make_cache(rows, length + options.max_tokens);
   at::Tensor ids = at::empty({rows, length}, at::kLong);

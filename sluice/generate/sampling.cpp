@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 #include <string>
-#include <vector>
+#include <unordered_map>
 
 namespace sluice::generate {
 namespace {
@@ -48,31 +48,64 @@ void penalize_repetition(std::span<float> logits, std::span<const std::int32_t> 
   }
 }
 
-std::int32_t choose(std::span<const float> logits, const Sampling& sampling, Rng& rng) {
+Distribution::Distribution(std::span<const float> logits, const Sampling& sampling) {
   require_finite(logits);
-  if (sampling.temperature == 0) return likeliest(logits);
-  std::vector<std::int32_t> order(logits.size());
-  std::iota(order.begin(), order.end(), 0);
+  if (sampling.temperature == 0) {
+    ids_ = {likeliest(logits)};
+    cumulative_ = {1};
+    return;
+  }
+  ids_.resize(logits.size());
+  std::iota(ids_.begin(), ids_.end(), 0);
   const auto logit = [&](std::int32_t id) { return static_cast<double>(logits[static_cast<std::size_t>(id)]); };
   const auto likelier = [&](std::int32_t a, std::int32_t b) { return logit(a) != logit(b) ? logit(a) > logit(b) : a < b; };
-  std::size_t kept = sampling.top_k > 0 ? std::min(order.size(), static_cast<std::size_t>(sampling.top_k)) : order.size();
-  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(kept), order.end(), likelier);
-  const auto equals_last = [&, last = logit(order[kept - 1])](std::int32_t id) { return logit(id) == last; };
-  const auto ties = std::stable_partition(order.begin() + static_cast<std::ptrdiff_t>(kept), order.end(), equals_last);
-  std::sort(order.begin() + static_cast<std::ptrdiff_t>(kept), ties);
-  kept = static_cast<std::size_t>(ties - order.begin());
-  order.resize(kept);
+  std::size_t kept = sampling.top_k > 0 ? std::min(ids_.size(), static_cast<std::size_t>(sampling.top_k)) : ids_.size();
+  std::partial_sort(ids_.begin(), ids_.begin() + static_cast<std::ptrdiff_t>(kept), ids_.end(), likelier);
+  const auto equals_last = [&, last = logit(ids_[kept - 1])](std::int32_t id) { return logit(id) == last; };
+  const auto ties = std::stable_partition(ids_.begin() + static_cast<std::ptrdiff_t>(kept), ids_.end(), equals_last);
+  std::sort(ids_.begin() + static_cast<std::ptrdiff_t>(kept), ties);
+  kept = static_cast<std::size_t>(ties - ids_.begin());
 
-  std::vector<double> cumulative(kept);  // unnormalised
+  cumulative_.resize(kept);
   double sum = 0;
-  for (std::size_t i = 0; i < kept; ++i) cumulative[i] = sum += std::exp((logit(order[i]) - logit(order[0])) / sampling.temperature);
-  const double limit = sampling.top_p * sum;
-  const auto nucleus =
-      std::min(static_cast<std::size_t>(std::lower_bound(cumulative.begin(), cumulative.end(), limit) - cumulative.begin()), kept - 1);
-  const double at = rng.uniform() * cumulative[nucleus];
-  const auto chosen =
-      std::upper_bound(cumulative.begin(), cumulative.begin() + static_cast<std::ptrdiff_t>(nucleus), at) - cumulative.begin();
-  return order[static_cast<std::size_t>(chosen)];
+  for (std::size_t i = 0; i < kept; ++i) cumulative_[i] = sum += std::exp((logit(ids_[i]) - logit(ids_[0])) / sampling.temperature);
+  const auto reaches = std::lower_bound(cumulative_.begin(), cumulative_.end(), sampling.top_p * sum) - cumulative_.begin();
+  const std::size_t nucleus = std::min(static_cast<std::size_t>(reaches) + 1, kept);
+  ids_.resize(nucleus);
+  cumulative_.resize(nucleus);
+}
+
+double Distribution::share(std::size_t place) const {
+  return (cumulative_[place] - (place == 0 ? 0 : cumulative_[place - 1])) / cumulative_.back();
+}
+
+double Distribution::probability(std::int32_t id) const {
+  const auto place = static_cast<std::size_t>(std::ranges::find(ids_, id) - ids_.begin());
+  return place == ids_.size() ? 0 : share(place);
+}
+
+std::int32_t Distribution::draw(Rng& rng) const {
+  const auto place = std::upper_bound(cumulative_.begin(), cumulative_.end() - 1, rng.uniform() * cumulative_.back());
+  return ids_[static_cast<std::size_t>(place - cumulative_.begin())];
+}
+
+std::int32_t Distribution::draw_beyond(const Distribution& other, Rng& rng) const {
+  std::unordered_map<std::int32_t, double> others;
+  for (std::size_t i = 0; i < other.ids_.size(); ++i) others[other.ids_[i]] = other.share(i);
+  Distribution rest = *this;
+  double sum = 0;
+  for (std::size_t i = 0; i < ids_.size(); ++i) rest.cumulative_[i] = sum += std::max(0.0, share(i) - others[ids_[i]]);
+  return sum > 0 ? rest.draw(rng) : draw(rng);  // of equal distributions only a rounding error refuses a token
+}
+
+bool takes(const Distribution& target, const Distribution& draft, std::int32_t id, Rng& rng) {
+  return rng.uniform() * draft.probability(id) < target.probability(id);
+}
+
+std::int32_t choose(std::span<const float> logits, const Sampling& sampling, Rng& rng) {
+  if (sampling.temperature > 0) return Distribution(logits, sampling).draw(rng);
+  require_finite(logits);
+  return likeliest(logits);
 }
 
 }  // namespace sluice::generate
