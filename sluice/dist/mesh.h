@@ -1,17 +1,35 @@
-// The processes as a grid with named axes: data, tensor, pipeline, context, and the expert grid that lies inside data.
+// The groups that this process is in, one for each direction of the grid.
 #pragma once
+#include <chrono>
 #include <memory>
+#include <string>
 
+#include "sluice/dist/gloo.h"
+#include "sluice/dist/grid.h"
 #include "sluice/dist/group.h"
 
 namespace sluice::dist {
 
-// One group an axis. Layouts differ only in what these groups are; code that holds a Mesh never asks how many processes there are.
+// Layouts differ only in what these groups are; code that holds a Mesh never asks how many processes there are.
 struct Mesh {
-  std::unique_ptr<Group> world, data, tensor, pipeline, context, expert;
+  GridSizes sizes;
+  std::int64_t rank = 0;
+  Place place;
+  std::unique_ptr<Group> world;
+  std::unique_ptr<Group> replica;  // ranks with the same dense weights and other tokens
+
+  bool leads() const { return rank == 0; }  // the rank that writes and shows what is everybody's
+
+  // What the leader holds, for everyone.
+  std::string from_leader(const std::string& text) const;
+  // Whether `here` is so on any rank.
+  bool any(bool here) const;
 };
 
-// Every axis is this process alone.
+// This process is everybody.
 Mesh single_process_mesh();
+
+// Error when the ranks do not come, or `sizes` are not of `rendezvous.world` ranks.
+Mesh make_mesh(const Meeting& meeting, const Rendezvous& rendezvous, const GridSizes& sizes, std::chrono::seconds patience);
 
 }  // namespace sluice::dist
