@@ -49,7 +49,8 @@ int bench_train(const Arguments& arguments) {
   train::StepConfig step_config;
   step_config.objective.aux_coef = config.router_aux_loss_coef;
   step_config.recompute = b.recompute;
-  train::Step step(step_config, *model, store, optimizer, nullptr);
+  const auto alone = dist::self_group();
+  train::Step step(step_config, *model, store, optimizer, *alone, nullptr);
 
   const std::vector<data::Batch> batch{random_batch(b)};
   double first = 0, best = 0, loss = 0;

@@ -12,6 +12,7 @@
 #include "sluice/base/version.h"
 #include "sluice/cli/command.h"
 #include "sluice/cli/standard_streams.h"
+#include "sluice/dist/mesh.h"
 
 namespace {
 
@@ -42,8 +43,11 @@ int dispatch(const std::vector<std::string>& arguments, Log& log) {
     if (command.name == arguments[0]) return command.run({arguments.begin() + 1, arguments.end()}, log);
     names.push_back(command.name);
   }
-  throw Error("there is no command '" + arguments[0] + "'", "did you mean '" + nearest(arguments[0], names) + "'? `sluice --help` lists all");
+  throw Error("there is no command '" + arguments[0] + "'", did_you_mean(arguments[0], names, "'") + "`sluice --help` lists all");
 }
+
+// Runs before the constructors of the libraries, which take a third of a second: a signal in that time ends the program as any later one.
+[[gnu::section(".preinit_array"), gnu::used]] void (*const kBeforeLibraries)() = exit_on_interrupt;
 
 // Freed memory stays with the program: a training step would else spend a third of its time on page faults (docs/performance.md).
 void keep_pages() {
@@ -56,7 +60,6 @@ void keep_pages() {
 int main(int argc, char** argv) {
   keep_pages();
   cli::open_standard_streams();
-  exit_on_interrupt();
   Log log;
   try {
     log.set_level(log_level_of_environment());
@@ -65,6 +68,8 @@ int main(int argc, char** argv) {
     return status;
   } catch (const Interrupted&) {
     return kInterruptedStatus;
+  } catch (const dist::StoppedByAnotherRank&) {
+    return kUserError;
   } catch (const Bug& bug) {
     std::cerr << "bug: " << bug.what() << "\n  please report it with these lines:\n";
     for (const std::string& frame : bug.stack()) std::cerr << "    " << frame << "\n";

@@ -1,6 +1,10 @@
 #include "sluice/cli/train.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
+#include <chrono>
+#include <cstdlib>
 #include <iostream>
 #include <map>
 #include <optional>
@@ -8,20 +12,27 @@
 
 #include "sluice/base/interrupt.h"
 #include "sluice/base/nearest.h"
+#include "sluice/base/threads.h"
 #include "sluice/base/user_error.h"
 #include "sluice/cli/arguments.h"
 #include "sluice/cli/hub.h"
+#include "sluice/cli/run_recipe.h"
 #include "sluice/config/fields.h"
 #include "sluice/models/registry.h"
 #include "sluice/monitor/report.h"
+#include "sluice/train/resume.h"
 #include "sluice/train/run.h"
 #include "sluice/train/setting_names.h"
 
 namespace sluice::cli {
 namespace {
 
+constexpr std::chrono::minutes kMeetingPatience{10};  // until all ranks are there
+constexpr std::chrono::hours kOperationPatience{2};   // of a rank for the others: the leader may be evaluating. One that is gone is noticed at once
+
 struct TrainArguments {
   std::string config;
+  fs::path run;  // whose config.yaml is the recipe, in place of `config`
   std::vector<config::Setting> overrides;  // in the order given; later ones win
   train::RunOptions options;
   bool dry_run = false, help = false, disable_routing = false;
@@ -31,7 +42,8 @@ struct TrainArguments {
 constexpr const char* kUsage =
     "usage: sluice train --config RECIPE [--flag VALUE ...] [section.key=value ...]\n\n"
     "  --config RECIPE        a YAML file, or the name of a recipe (`sluice recipes list`); also --config-file\n"
-    "  --resume PATH|latest   go on from a run, a step folder, or the newest checkpoint in --output-dir\n"
+    "  --resume PATH|latest   go on from a run, a step folder, or the newest checkpoint in --output-dir; without --config by that\n"
+    "                         run's own config.yaml, in its folder\n"
     "  --overwrite            replace a run that is already in --output-dir\n"
     "  --disable-routing      train without routing supervision (routing_supervision.weight=0)\n"
     "  --dry-run              check everything, say what would run, start nothing\n"
@@ -46,24 +58,17 @@ void print_help() {
 }
 
 [[noreturn]] void unknown_flag(const std::string& name) {
-  std::vector<std::string> known{"config", "config-file", "resume", "overwrite", "disable-routing", "dry-run", "framework", "convert-from-hf", "help"};
-  for (const train::Flag& flag : train::flags()) known.push_back(flag.name);
+  std::vector<std::string> known{"--config", "--config-file", "--resume", "--overwrite", "--disable-routing", "--dry-run", "--framework", "--convert-from-hf", "--help"};
+  for (const train::Flag& flag : train::flags()) known.push_back("--" + flag.name);
   for (const config::Alias& alias : train::aliases()) {
-    if (alias.from.find('.') == std::string::npos) known.push_back(flag_name(alias.from));
+    if (alias.from.find('.') == std::string::npos) known.push_back("--" + flag_name(alias.from));
   }
-  throw Error("unknown flag --" + name, "did you mean --" + nearest(name, known) + "? `sluice train --help` lists all");
+  throw Error("unknown flag --" + name, did_you_mean("--" + name, known) + "`sluice train --help` lists all");
 }
 
 std::string resume_from(const std::string& value) {
   if (value.empty()) throw Error("--resume is given nothing to go on from", "write --resume latest, or --resume with a run folder or step folder");
   return value;
-}
-
-// A flag's name as Primus's command lines have it: which of its back ends runs.
-std::string framework_note(const std::string& name) {
-  const std::vector<std::string> known{"megatron_bridge", "megatron", "torchtitan"};
-  if (std::ranges::find(known, name) == known.end()) throw Error("--framework " + name + " is none that is known", "leave it out, or give " + join_or(known));
-  return "--framework " + name + " changes nothing: Sluice trains by itself";
 }
 
 // What each setting was given by, of the flags that mean it, and the values.
@@ -227,21 +232,21 @@ std::vector<Variant> variants_of(const std::vector<config::Setting>& overrides) 
   return variants;
 }
 
-train::ResolvedRecipe resolve(const std::vector<config::Setting>& recipe, const Variant& variant) {
+train::ResolvedRecipe resolve(const std::vector<config::Setting>& recipe, const Variant& variant, std::int64_t world) {
   std::vector<config::Setting> settings = recipe;
   let_command_line_win(settings, variant.overrides);
   settings.insert(settings.end(), variant.overrides.begin(), variant.overrides.end());
-  return train::resolve(settings, find_model);
+  return train::resolve(settings, find_model, world);
 }
 
 // Every variant, before the first starts: a mistake in the last would cost hours. Error that lists what is wrong with which.
-std::vector<train::ResolvedRecipe> resolve_all(const std::vector<config::Setting>& recipe, const std::vector<Variant>& variants) {
+std::vector<train::ResolvedRecipe> resolve_all(const std::vector<config::Setting>& recipe, const std::vector<Variant>& variants, std::int64_t world) {
   std::vector<train::ResolvedRecipe> resolved;
   Violations violations;
   std::set<std::string> seen;  // what all variants share is said once
   for (const Variant& variant : variants) {
     try {
-      resolved.push_back(resolve(recipe, variant));
+      resolved.push_back(resolve(recipe, variant, world));
       train::Recipe& own = resolved.back().recipe;
       own.output_dir = (fs::path(own.output_dir) / variant.name).string();
       if (!own.checkpoint.hf_save_path.empty()) own.checkpoint.hf_save_path = (fs::path(own.checkpoint.hf_save_path) / variant.name).string();
@@ -253,10 +258,12 @@ std::vector<train::ResolvedRecipe> resolve_all(const std::vector<config::Setting
   return resolved;
 }
 
-void run_one(const train::ResolvedRecipe& resolved, const TrainArguments& given, Log& log) {
-  log.set_level(resolved.recipe.log.level.value_or(log_level_of_environment()));
+void run_one(const train::ResolvedRecipe& asked, const TrainArguments& given, const dist::Mesh& mesh, Log& log) {
+  const train::ResolvedRecipe resolved = train::as_resumed(asked, given.options.resume);
+  if (mesh.leads()) log.set_level(resolved.recipe.log.level.value_or(log_level_of_environment()));
   for (const std::string& line : resolved.given) log.debug(line);
-  if (!given.dry_run) return train::run(resolved, given.options, log);
+  if (!given.dry_run) return train::run(resolved, given.options, mesh, log);
+  if (!mesh.leads()) return;
   for (const std::string& line : train::dry_run(resolved, given.options)) std::cout << line << "\n";
 }
 
@@ -264,7 +271,7 @@ void run_one(const train::ResolvedRecipe& resolved, const TrainArguments& given,
 std::optional<Error> try_one(const train::ResolvedRecipe& resolved, const TrainArguments& given) {
   Log own;  // each run has its own log.txt
   try {
-    run_one(resolved, given, own);
+    run_one(resolved, given, dist::single_process_mesh(), own);
     return std::nullopt;
   } catch (const std::exception& failure) {
     if (auto error = user_error(failure)) return error;
@@ -293,6 +300,43 @@ void run_sweep(const std::vector<train::ResolvedRecipe>& resolved, const std::ve
   violations.raise(std::to_string(failed.size()) + " of the sweep's " + std::to_string(resolved.size()) + " runs failed");
 }
 
+// The processes of this run: those that torchrun or srun started, or this one alone.
+dist::Mesh meet(const dist::Rendezvous& here) {
+  if (!here.many()) return dist::single_process_mesh();
+  if (!std::getenv("OMP_NUM_THREADS")) at::set_num_threads(static_cast<int>(std::max<std::int64_t>(1, num_processors() / here.local_world)));
+  return dist::make_mesh(dist::Meeting(here, kMeetingPatience), here, {.data = here.world}, kOperationPatience);
+}
+
+// The runs that the flags mean, resolved and checked: one, or those of a sweep.
+struct Plan {
+  std::vector<Variant> variants;
+  std::vector<train::ResolvedRecipe> runs;
+};
+
+Plan plan_runs(TrainArguments given, const dist::Mesh& mesh) {
+  std::vector<config::Setting> recipe;
+  if (!given.config.empty()) recipe = config::load_recipe(config::find_recipe(given.config, recipe_folders()), recipe_folders());
+  else if (!given.run.empty()) recipe = recipe_of_run(given.run);
+  config::resolve_aliases(recipe, train::aliases());
+  config::resolve_aliases(given.overrides, train::aliases());
+  check_keys(recipe);
+  check_keys(given.overrides);
+  check_contradictions(given);
+  if (given.disable_routing) given.overrides.push_back(config::parse_override("routing_supervision.weight=0"));
+  Plan plan{variants_of(given.overrides), {}};
+  const std::int64_t world = mesh.world->size();
+  if (plan.variants.size() == 1) {
+    plan.runs.push_back(resolve(recipe, plan.variants[0], world));
+    return plan;
+  }
+  if (world > 1) throw Error("a sweep of " + std::to_string(plan.variants.size()) + " runs in " + std::to_string(world) + " processes", "give one value of each setting, or sweep in one process");
+  for (Variant& variant : plan.variants) {
+    for (config::Setting& setting : variant.overrides) setting.where = "sweep";  // what one variant makes idle (weight=0, say) is no mistake
+  }
+  plan.runs = resolve_all(recipe, plan.variants, world);
+  return plan;
+}
+
 }  // namespace
 
 int run_train(const Arguments& arguments, Log& log) {
@@ -304,26 +348,17 @@ int run_train(const Arguments& arguments, Log& log) {
     print_help();
     return 0;
   }
-  for (const std::string& note : given.notes) log.note(note);
   if (!given.dry_run) outlive_readers();  // metrics.jsonl and log.txt have what the pipe would have shown
-  std::vector<config::Setting> recipe;
-  if (!given.config.empty()) recipe = config::load_recipe(config::find_recipe(given.config, recipe_folders()), recipe_folders());
-  config::resolve_aliases(recipe, train::aliases());
-  config::resolve_aliases(given.overrides, train::aliases());
-  check_keys(recipe);
-  check_keys(given.overrides);
-  check_contradictions(given);
-  if (given.disable_routing) given.overrides.push_back(config::parse_override("routing_supervision.weight=0"));
-
-  std::vector<Variant> variants = variants_of(given.overrides);
-  if (variants.size() == 1) {
-    run_one(resolve(recipe, variants[0]), given, log);
-    return 0;
-  }
-  for (Variant& variant : variants) {
-    for (config::Setting& setting : variant.overrides) setting.where = "sweep";  // what one variant makes idle (weight=0, say) is no mistake
-  }
-  run_sweep(resolve_all(recipe, variants), variants, given, log);
+  const dist::Rendezvous here = dist::find_rendezvous();
+  const dist::Mesh mesh = meet(here);
+  if (!mesh.leads()) log.set_level(LogLevel::kError);
+  if (given.config.empty()) given.run = run_of(given.options.resume);
+  if (!given.run.empty()) given.notes.push_back("--resume without --config: the recipe is " + (given.run / "config.yaml").string());
+  for (const std::string& note : given.notes) log.note(note);
+  if (here.attempt > 0 && given.options.resume.empty()) given.options.resume = "latest";  // the launcher started the ranks again
+  const Plan plan = together(mesh, [&] { return plan_runs(given, mesh); });
+  if (plan.runs.size() == 1) run_one(plan.runs[0], given, mesh, log);
+  else run_sweep(plan.runs, plan.variants, given, log);
   return 0;
 }
 

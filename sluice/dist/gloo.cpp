@@ -15,14 +15,16 @@ namespace {
 
 using c10d::ProcessGroupGloo;
 
-// c10d's message without the stack of calls below its first line.
-std::string first_line(const std::exception& error) {
-  const std::string what = error.what();
-  return what.substr(0, what.find('\n'));
+// c10d's message without the source line before it, and without the advice and the stack of calls behind it.
+std::string first_sentence(const std::exception& error) {
+  std::string what = error.what();
+  what = what.substr(0, std::min(what.find('\n'), what.find(". This is")));
+  const std::size_t source = what.find("] ");
+  return what.starts_with("[") && source != std::string::npos ? what.substr(source + 2) : what;
 }
 
 [[noreturn]] void failed(const std::string& operation, const std::string& group, const std::exception& error) {
-  throw Error(operation + " of the ranks' group " + group + " failed: " + first_line(error), "look at the log of the rank that ended first; when it is mended go on with --resume latest");
+  throw Error(operation + " of the ranks' group " + group + " failed: " + first_sentence(error), "look at the log of the rank that ended first; when it is mended go on with --resume latest");
 }
 
 class Started final : public Pending {
@@ -121,7 +123,7 @@ Meeting::Meeting(const Rendezvous& rendezvous, std::chrono::seconds patience) : 
     // A launcher's store outlives its ranks: those of another attempt leave other names in it.
     store_->at = c10::make_intrusive<c10d::PrefixStore>("sluice/" + std::to_string(rendezvous.attempt), c10::make_intrusive<c10d::TCPStore>(rendezvous.address, options));
   } catch (const std::exception& error) {
-    throw Error("the ranks cannot meet at " + rendezvous.address + ":" + std::to_string(rendezvous.port) + ": " + first_line(error),
+    throw Error("the ranks cannot meet at " + rendezvous.address + ":" + std::to_string(rendezvous.port) + ": " + first_sentence(error),
                 "see that all " + std::to_string(rendezvous.world) + " ranks are started, that MASTER_ADDR is a host that each reaches, and that nothing else has the port MASTER_PORT");
   }
 }

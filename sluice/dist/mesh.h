@@ -1,7 +1,9 @@
 // The groups that this process is in, one for each direction of the grid.
 #pragma once
 #include <chrono>
+#include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "sluice/dist/gloo.h"
@@ -25,6 +27,27 @@ struct Mesh {
   // Whether `here` is so on any rank.
   bool any(bool here) const;
 };
+
+// Thrown where another rank has ended the run and said why: this one ends without a word.
+struct StoppedByAnotherRank {};
+
+// What `work` gives here, once it has given something on every rank. Where it throws on the leader, the others end quietly; where it throws on
+// others alone, they say why and the leader ends.
+template <class Work>
+auto together(const Mesh& mesh, const Work& work) -> decltype(work()) {
+  std::optional<decltype(work())> result;
+  std::exception_ptr failure;
+  try {
+    result.emplace(work());
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (mesh.world->alone() && failure) std::rethrow_exception(failure);
+  const bool leader_failed = !mesh.from_leader(failure ? "failed" : "").empty();
+  if (!mesh.any(failure != nullptr)) return std::move(*result);
+  if (failure && (mesh.leads() || !leader_failed)) std::rethrow_exception(failure);
+  throw StoppedByAnotherRank{};
+}
 
 // This process is everybody.
 Mesh single_process_mesh();

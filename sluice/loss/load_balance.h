@@ -21,13 +21,15 @@ constexpr std::array<std::string_view, 3> names(AuxLoss) { return {"hf_pooled", 
 enum class AuxScope { kMicroBatch, kGlobalBatch };
 constexpr std::array<std::string_view, 2> names(AuxScope) { return {"micro_batch", "global_batch"}; }
 
-// f of a whole global batch, from a counting pass, so that the loss does not depend on how the batch is cut.
+// f of more tokens than the batch at hand, so that the loss does not depend on how they are cut: those of a whole global batch, from a
+// counting pass, or of a micro-step on all data-parallel ranks.
 struct GlobalFrequencies {
   at::Tensor frequency;  // [layers, experts], float32: f_e of each layer
-  double tokens = 0;     // real tokens of the global batch
+  double tokens = 0;     // real tokens that it was counted over
 };
 
-// The unweighted loss of one micro-step. With `global`, its sum over the micro-steps is the loss of the global batch; without, their mean.
+// The unweighted loss of one batch. With `global`, its sum over the batches that were counted is their loss together; without, it is the
+// batch's own.
 //   records  one a mixture layer, over [rows * seq] tokens
 //   real     [rows * seq] float32, 1 = real token, 0 = padding; undefined when all are real
 //   returns  float32 scalar

@@ -30,6 +30,8 @@ at::Tensor supervised_labels(const data::Batch& batch, Tokens which) {
   return out;
 }
 
+}  // namespace
+
 // The labels of each weight by themselves: rows have few different ones.
 at::Tensor weighted_cross_entropy(const at::Tensor& hidden, const nn::Head& head, const BatchTensors& batch, double scale) {
   if (!batch.weights.defined()) return cross_entropy(hidden, head, batch.labels, scale);
@@ -41,8 +43,6 @@ at::Tensor weighted_cross_entropy(const at::Tensor& hidden, const nn::Head& head
   }
   return sum;
 }
-
-}  // namespace
 
 BatchTensors to_tensors(const data::Batch& batch, Tokens supervised) {
   const auto copy = [](const std::vector<std::int64_t>& values) { return at::tensor(values, at::kLong); };
@@ -69,7 +69,7 @@ void Denominators::add(const BatchTensors& batch) {
   target_weight += batch.target_weight;
   real_tokens += batch.real_tokens;
   supervised_tokens += batch.supervised_tokens;
-  micro_steps += 1;
+  load_balance += 1;
 }
 
 at::Tensor Terms::total() const {
@@ -86,8 +86,8 @@ Terms objective(const ObjectiveConfig& config, const at::Tensor& hidden, const s
   terms.lm = weighted_cross_entropy(hidden, head, batch, denominators.target_weight > 0 ? 1 / denominators.target_weight : 1);
   if (routers.empty()) return terms;
   if (config.aux_coef != 0) {
-    const double weight = denominators.frequencies ? config.aux_coef : config.aux_coef / denominators.micro_steps;
-    terms.aux = load_balance(config.aux_loss, routers, batch.real, batch.shape.rows, denominators.frequencies).to(at::kDouble) * weight;
+    terms.aux = load_balance(config.aux_loss, routers, batch.real, batch.shape.rows, denominators.frequencies).to(at::kDouble) *
+                (config.aux_coef / denominators.load_balance);
   }
   if (config.z_coef != 0) terms.z = router_z(routers, batch.real).to(at::kDouble) * (config.z_coef / denominators.real_tokens);
   if (config.supervision.weight != 0 && batch.supervised_tokens > 0) {

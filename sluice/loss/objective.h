@@ -31,11 +31,14 @@ struct BatchTensors {
 };
 BatchTensors to_tensors(const data::Batch& batch, Tokens supervised);
 
+// cross_entropy of the batch's labels, each times its weight.   hidden [tokens, hidden], after the final norm
+at::Tensor weighted_cross_entropy(const at::Tensor& hidden, const nn::Head& head, const BatchTensors& batch, double scale);
+
 // What the terms are divided by: sums over the whole global batch, so that the losses of its micro-batches add up to its loss.
 struct Denominators {
   double target_tokens = 0, target_weight = 0, real_tokens = 0, supervised_tokens = 0;
-  double micro_steps = 0;
-  const GlobalFrequencies* frequencies = nullptr;  // with aux_scope global_batch
+  double load_balance = 0;                         // how many load balance losses their mean is taken of: the micro-steps'; 1 where they add up
+  const GlobalFrequencies* frequencies = nullptr;  // that experts are chosen with, where the tokens of the batch at hand do not say it alone
   void add(const BatchTensors& batch);
 };
 

@@ -12,7 +12,7 @@ std::vector<std::string> dry_run(const ResolvedRecipe& resolved, const RunOption
   std::vector<std::string> out{
       "model: " + recipe.model.architecture + ", " + std::to_string(cost.parameters) + " parameters (" + std::to_string(cost.active_parameters) + " active per token), " +
           std::to_string(start.footprint.trained) + " trained",
-      "data: " + data::describe(start.data.sets.train->counts()),
+      "data: " + data::describe(start.data.sets.train->counts(), data::Categories(recipe.routing_supervision.categories)),
       "steps: " + std::to_string(start.data.total_steps) + " of " + std::to_string(recipe.global_batch_size()) + " rows (" + std::to_string(recipe.accumulation_steps()) +
           " micro-batches of " + std::to_string(recipe.train.micro_batch_size) + ")",
       "memory for weights, gradients and optimizer: " + format_bytes(start.footprint.training_bytes) + ", activations beside it; this machine has " + format_bytes(memory_bytes()),

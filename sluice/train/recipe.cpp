@@ -7,6 +7,7 @@
 #include "sluice/checkpoint/model_io.h"
 #include "sluice/config/fields.h"
 #include "sluice/models/registry.h"
+#include "sluice/train/parameters.h"
 #include "sluice/train/setting_names.h"
 
 namespace sluice::train {
@@ -89,16 +90,18 @@ std::shared_ptr<models::ModelConfig> from_folder(ModelSection& section, const st
 
 }  // namespace
 
-std::int64_t Recipe::gradient_steps_of(const TrainSection& train) {
+std::int64_t Recipe::accumulation_steps() const {
   if (train.gradient_accumulation_steps) return *train.gradient_accumulation_steps;
-  return train.global_batch_size ? *train.global_batch_size / std::max<std::int64_t>(1, train.micro_batch_size) : 1;
+  return train.global_batch_size ? *train.global_batch_size / std::max<std::int64_t>(1, rows_at_once()) : 1;
 }
 
-ResolvedRecipe resolve(std::vector<config::Setting> settings, const ModelFinder& find_model) {
+ResolvedRecipe resolve(std::vector<config::Setting> settings, const ModelFinder& find_model, std::int64_t world) {
   ResolvedRecipe resolved;
+  resolved.recipe.data_parallel_size = world;
   Violations violations;
   config::resolve_aliases(settings, aliases());
   check_names(settings, violations);
+  split_lists(settings);
   find_recipe_paths(settings, find_model, violations, resolved.notes);
   for (const config::Setting& setting : settings) {
     const config::Value& value = setting.value;
@@ -113,6 +116,7 @@ ResolvedRecipe resolve(std::vector<config::Setting> settings, const ModelFinder&
   ModelSection& model = resolved.recipe.model;
   resolved.model_config = model.load.empty() ? from_scratch(model, sizes, violations) : from_folder(model, sizes, violations);
   resolved.recipe.data = resolved.recipe.data.with_defaults();
+  adopt_adapter(resolved, settings, violations);
   check_rules(resolved.recipe, resolved.model_config.get(), settings, violations, resolved.notes);
   violations.raise("the recipe");
   return resolved;

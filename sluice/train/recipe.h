@@ -39,7 +39,7 @@ struct TrainSection {
   void fields(auto&& field) {
     field("train_iters", train_iters, "Optimizer steps; 0 = as many as `epochs` takes.");
     field("epochs", epochs, "Passes over the data, where train_iters is 0.");
-    field("micro_batch_size", micro_batch_size, "Rows that run at once; does not change the result.");
+    field("micro_batch_size", micro_batch_size, "Rows that run at once. Does not change the result, but where lora.dropout draws by it and where rotary frequencies follow the longest row (dynamic, longrope).");
     field("global_batch_size", global_batch_size, "Rows of one optimizer step; null = micro_batch_size * gradient_accumulation_steps.");
     field("gradient_accumulation_steps", gradient_accumulation_steps, "Micro-batches of one optimizer step; null = what global_batch_size asks for.");
     field("seed", seed, "Of the random weights and of the order of the data.");
@@ -118,6 +118,7 @@ struct Recipe {
   LogSection log;
   ParallelismSection parallelism;
   std::string output_dir;
+  std::int64_t data_parallel_size = 1;  // no setting: the ranks that are started, over those that split the model
 
   void fields(auto&& field) {
     field("model", model, "");
@@ -136,9 +137,9 @@ struct Recipe {
 
   // Where checkpoint.export_hf writes.
   fs::path export_folder() const { return checkpoint.hf_save_path.empty() ? fs::path(output_dir) / "hf" : fs::path(checkpoint.hf_save_path); }
-  std::int64_t accumulation_steps() const { return gradient_steps_of(train); }
-  std::int64_t global_batch_size() const { return train.micro_batch_size * accumulation_steps(); }
-  static std::int64_t gradient_steps_of(const TrainSection& train);
+  std::int64_t rows_at_once() const { return train.micro_batch_size * data_parallel_size; }  // of a micro-step
+  std::int64_t accumulation_steps() const;
+  std::int64_t global_batch_size() const { return rows_at_once() * accumulation_steps(); }
 };
 
 // A recipe with the model that it means. `model_config` holds the sizes of the recipe's model section, or those of model.load.
@@ -150,8 +151,8 @@ struct ResolvedRecipe {
 };
 
 // Applies `settings` (a recipe's, then the command line's), resolves aliases, finds the files that they name, loads the model's config,
-// and checks every rule. All violations are reported together.
-ResolvedRecipe resolve(std::vector<config::Setting> settings, const ModelFinder& find_model = {});
+// and checks every rule, for a run of `world` processes. All violations are reported together.
+ResolvedRecipe resolve(std::vector<config::Setting> settings, const ModelFinder& find_model = {}, std::int64_t world = 1);
 
 // The recipe as YAML that resolves to itself, sizes of a model from scratch included: a run's config.yaml.
 std::string to_yaml(const ResolvedRecipe& resolved);

@@ -1,5 +1,7 @@
 // Every rule across settings, in one table: what must hold, and what to do where it does not.
+#include <algorithm>
 #include <functional>
+#include <map>
 #include <set>
 
 #include "sluice/config/fields.h"
@@ -14,6 +16,7 @@ using config::format;
 struct Check {
   const Recipe& recipe;
   const models::ModelConfig* model;  // null when it could not be had
+  const std::vector<config::Setting>& settings;  // those that were given
   Violations& violations;
   std::vector<std::string>& notes;
 
@@ -48,6 +51,7 @@ void length_of_training(const Check& check) {
 
 void batch_sizes(const Check& check) {
   const TrainSection& train = check.recipe.train;
+  const std::int64_t at_once = check.recipe.rows_at_once(), ranks = check.recipe.data_parallel_size;
   check.at_least("train.micro_batch_size", train.micro_batch_size, 1);
   check.at_most("train.micro_batch_size", train.micro_batch_size, kMostRowsAtOnce);
   if (train.gradient_accumulation_steps) check.at_most("train.gradient_accumulation_steps", *train.gradient_accumulation_steps, kMostRowsAtOnce);
@@ -56,13 +60,14 @@ void batch_sizes(const Check& check) {
   if (train.global_batch_size) check.at_least("train.global_batch_size", *train.global_batch_size, 1);
   if (!train.global_batch_size || train.micro_batch_size < 1 || *train.global_batch_size < 1) return;
   const std::int64_t global = *train.global_batch_size;
-  if (global % train.micro_batch_size != 0) {
-    check.violations.add("train.global_batch_size = " + format(global) + " is not a multiple of train.micro_batch_size = " + format(train.micro_batch_size),
+  const std::string times_ranks = ranks > 1 ? " * " + format(ranks) + " data-parallel ranks" : "";
+  if (global % at_once != 0) {
+    check.violations.add("train.global_batch_size = " + format(global) + " is not a multiple of train.micro_batch_size = " + format(train.micro_batch_size) + times_ranks,
                          "use a multiple of it, or another micro_batch_size");
-  } else if (train.gradient_accumulation_steps && *train.gradient_accumulation_steps * train.micro_batch_size != global) {
-    check.violations.add("train.global_batch_size = " + format(global) + " is not micro_batch_size * gradient_accumulation_steps = " +
-                             format(*train.gradient_accumulation_steps * train.micro_batch_size),
-                         "leave one of the three out");
+  } else if (train.gradient_accumulation_steps && *train.gradient_accumulation_steps * at_once != global) {
+    check.violations.add("train.global_batch_size = " + format(global) + " is not micro_batch_size * gradient_accumulation_steps" + times_ranks + " = " +
+                             format(*train.gradient_accumulation_steps * at_once),
+                         "leave one of the settings out");
   }
 }
 
@@ -96,7 +101,7 @@ void intervals(const Check& check) {
   }
 }
 
-void one_process(const Check& check) {
+void data_parallel_alone(const Check& check) {
   const ParallelismSection& p = check.recipe.parallelism;
   for (const auto& [key, value] : {std::pair{"tensor_model_parallel_size", p.tensor_model_parallel_size},
                                    {"pipeline_model_parallel_size", p.pipeline_model_parallel_size},
@@ -104,10 +109,10 @@ void one_process(const Check& check) {
                                    {"context_parallel_size", p.context_parallel_size},
                                    {"expert_tensor_parallel_size", p.expert_tensor_parallel_size}}) {
     if (value != 1) {
-      check.violations.add(std::string("parallelism.") + key + " = " + format(value) + ", but this version of Sluice trains in one process", "set it to 1");
+      check.violations.add(std::string("parallelism.") + key + " = " + format(value) + ", but this version of Sluice splits no model over processes: they are data-parallel", "set it to 1");
     }
   }
-  if (p.sequence_parallel) check.violations.add("parallelism.sequence_parallel = true, but this version of Sluice trains in one process", "set it to false");
+  if (p.sequence_parallel) check.violations.add("parallelism.sequence_parallel = true, but this version of Sluice splits no model over processes", "set it to false");
 }
 
 void data_and_model(const Check& check) {
@@ -124,6 +129,41 @@ void data_and_model(const Check& check) {
     check.violations.add("rows may have " + format(longest) + " tokens (data.seq_length + data.max_target_length), more than the model's " +
                              format(check.model->max_positions()) + " positions",
                          "lower data.seq_length, or raise model.max_position_embeddings of a model from scratch");
+  }
+}
+
+// transformers has these in training alone, so a model that has one is run, evaluated and converted as any other.
+void noise(const Check& check) {
+  if (!check.model) return;
+  const std::vector<std::string> kinds{"model.router_jitter_noise", "model.attention_dropout", "model.hidden_dropout"};
+  for (const auto& [key, value] : check.model->settings()) {
+    if (value == "0" || std::ranges::find(kinds, key) == kinds.end()) continue;
+    check.violations.add(key + " = " + value + ", but this version of Sluice trains without such noise",
+                         check.recipe.model.load.empty() ? "set it to 0" : "set it to 0 in the model's config.json, to train without");
+  }
+}
+
+// Longest text whose rotary frequencies do not depend on other rows of its micro-batch; nothing where they never do.
+std::optional<std::int64_t> longest_with_own_rotation(const models::ModelConfig& model) {
+  std::map<std::string, std::string> sizes;
+  for (const auto& [key, value] : model.settings()) sizes[key] = value;
+  const std::string type = sizes["model.rope_scaling.rope_type"], original = sizes["model.rope_scaling.original_max_position_embeddings"];
+  if (type != "dynamic" && type != "longrope") return std::nullopt;
+  return std::stoll(type == "longrope" && original != "null" ? original : sizes["model.max_position_embeddings"]);
+}
+
+void rotation(const Check& check) {
+  if (!check.model) return;
+  const auto limit = longest_with_own_rotation(*check.model);
+  const data::DataConfig& data = check.recipe.data;
+  const bool any_length = data.format == data::Format::kTokenIds;
+  if (!limit || (!any_length && data.seq_length + data.max_target_length <= *limit)) return;
+  const std::string why = "of texts longer than " + format(*limit) + " tokens, the rotary frequencies of this model follow from the longest row of a micro-batch";
+  if (data.packing != data::Packing::kNone) {
+    check.violations.add("data.packing = " + format(data.packing) + " with data.seq_length = " + format(data.seq_length) + ": " + why + ", so documents side by side would change each other",
+                         "use data.packing=none, or data.seq_length=" + format(*limit));
+  } else {
+    check.notes.push_back(why + ", as transformers has it: train.micro_batch_size changes the result");
   }
 }
 
@@ -169,9 +209,20 @@ void supervision(const Check& check) {
   }
 }
 
+// The rate of a recipe for whole weights, kept when someone only adds LoRA: far below what adapters need. A rate that was typed is meant.
+void note_low_rate(const Check& check) {
+  constexpr double kLowest = 2e-5;
+  const double rate = check.recipe.optimizer.lr;
+  if (!check.recipe.lora.use_lora || !(rate < kLowest)) return;
+  const auto given = std::find_if(check.settings.rbegin(), check.settings.rend(), [](const config::Setting& setting) { return setting.key == "optimizer.lr"; });
+  if (given == check.settings.rend() || given->where == "command line") return;
+  check.notes.push_back(given->where + ": optimizer.lr = " + format(rate) + " is a rate for whole weights; adapters usually take 1e-4 to 3e-4 (`--config lora`, or optimizer.lr=2e-4)");
+}
+
 void adapters(const Check& check) {
   const models::LoraConfig& lora = check.recipe.lora;
   lora.check(check.violations);
+  note_low_rate(check);
   if (lora.use_lora && check.recipe.model.load.empty()) check.violations.add("lora.use_lora = true, but model.load is not set: there are no weights to adapt", "give the base model: model.load=DIR");
   if (!lora.adapter.empty() && !lora.use_lora) check.violations.add("lora.adapter = " + lora.adapter + ", but lora.use_lora is false", "set lora.use_lora=true, or leave the adapter out");
 }
@@ -217,6 +268,7 @@ const std::vector<Idle>& idle_settings() {
       {"data.seq_length", [](const Recipe& r, const ModelConfig*) { return r.data.format == data::Format::kTokenIds; }, "rows of format token_ids are used whole"},
       {"moe.aux_loss_scope", [](const Recipe& r, const ModelConfig*) { return r.moe.aux_loss == loss::AuxLoss::kPerSequence && r.moe.aux_loss_scope == loss::AuxScope::kGlobalBatch; }, "per_sequence does not depend on it"},
       {"moe.expert_bias_update_rate", [](const Recipe& r, const ModelConfig*) { return r.moe.freeze_router; }, "moe.freeze_router keeps routers as they are"},
+      {"moe.expert_bias_update_rate", [](const Recipe& r, const ModelConfig*) { return r.lora.use_lora; }, "LoRA leaves routing biases as they are"},
       {"checkpoint.hf_save_path", [](const Recipe& r, const ModelConfig*) { return !r.checkpoint.export_hf; }, "checkpoint.export_hf is false"},
       {"lora.rank", no_lora, not_lora},
       {"lora.alpha", no_lora, not_lora},
@@ -231,8 +283,8 @@ const std::vector<Idle>& idle_settings() {
 }
 
 // A setting without effect: an error where someone has just typed it, a note where a recipe has it.
-void report_idle(const Check& check, const std::vector<config::Setting>& settings) {
-  for (const config::Setting& setting : settings) {
+void report_idle(const Check& check) {
+  for (const config::Setting& setting : check.settings) {
     for (const Idle& idle : idle_settings()) {
       const bool meant = idle.key.ends_with(".") ? setting.key.starts_with(idle.key) : setting.key == idle.key;
       if (!meant || !idle.when(check.recipe, check.model)) continue;
@@ -247,10 +299,10 @@ void report_idle(const Check& check, const std::vector<config::Setting>& setting
 void check_rules(const Recipe& recipe, const models::ModelConfig* config, const std::vector<config::Setting>& settings, Violations& violations,
                  std::vector<std::string>& notes) {
   static const std::vector<std::function<void(const Check&)>> rules{length_of_training, batch_sizes,    optimizer, intervals,
-                                                                    one_process,        data_and_model, mixture,   supervision, adapters};
-  const Check check{recipe, config, violations, notes};
+                                                                    data_parallel_alone, data_and_model, noise,     rotation, mixture, supervision, adapters};
+  const Check check{recipe, config, settings, violations, notes};
   for (const auto& rule : rules) rule(check);
-  report_idle(check, settings);
+  report_idle(check);
 }
 
 }  // namespace sluice::train

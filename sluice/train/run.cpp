@@ -13,6 +13,7 @@
 #include "sluice/base/interrupt.h"
 #include "sluice/checkpoint/model_io.h"
 #include "sluice/checkpoint/step_folder.h"
+#include "sluice/data/instruct/templates.h"
 #include "sluice/eval/answers.h"
 #include "sluice/eval/evaluate.h"
 #include "sluice/models/export_note.h"
@@ -24,6 +25,7 @@
 #include "sluice/train/best.h"
 #include "sluice/train/export_state.h"
 #include "sluice/train/folder_watch.h"
+#include "sluice/train/follow.h"
 #include "sluice/train/records.h"
 #include "sluice/train/samples.h"
 #include "sluice/train/start.h"
@@ -50,8 +52,8 @@ void make_folder(const fs::path& output) {
 // The run as it goes: what one object holds so that a step, a save and an end can share it.
 class Run {
  public:
-  Run(const ResolvedRecipe& resolved, Start start, Log& log)
-      : recipe_(resolved.recipe), output_(resolved.recipe.output_dir), log_(log), resumed_from_(start.resume_from) {
+  Run(const ResolvedRecipe& resolved, Start start, const dist::Mesh& mesh, Log& log)
+      : recipe_(resolved.recipe), output_(resolved.recipe.output_dir), mesh_(mesh), log_(log), resumed_from_(start.resume_from) {
     if (start.folder == Folder::kFresh) open_folder();
     for (const std::string& warning : start.warnings) log_.warning(warning);
     if (resumed_from_) {
@@ -59,7 +61,7 @@ class Run {
     }
     for (const std::string& note : resolved.notes) log_.note(note);
     for (const std::string& note : start.notes) log_.note(note);
-    session_ = std::make_unique<Session>(resolved, std::move(start.data), log_);
+    session_ = together(mesh_, [&] { return std::make_unique<Session>(resolved, std::move(start.data), *mesh_.replica, log_); });
     if (start.folder == Folder::kReplaces) {  // only now that data and model are known to be good
       clear_folder(output_);
       open_folder();
@@ -95,11 +97,11 @@ class Run {
       if (progress_.step == 0 && !recipe_.model.load.empty() && session_->data.sets.validation) evaluate_before();
       while (!already_done()) {
         one_step();
-        const bool last = already_done();
+        const bool last = already_done(), stops = mesh_.any(signals.interrupted());
         if (validates_now(last)) validate();
         record();
-        if (last || saves_now() || signals.interrupted()) save();
-        if (signals.interrupted() && !last) interrupted();
+        if (last || saves_now() || stops) save();
+        if (stops && !last) interrupted();
       }
       finish();
     } catch (const Interrupted&) {
@@ -298,6 +300,7 @@ class Run {
   [[noreturn]] void interrupted() {
     end(monitor::RunState::kInterrupted, "by a signal, after saving step " + std::to_string(progress_.step));
     log_.info("interrupted: saved " + checkpoint::step_name(progress_.step) + "; go on with --resume latest");
+    mesh_.world->barrier();  // the others wait until the state is saved
     throw Interrupted{};
   }
 
@@ -324,6 +327,13 @@ class Run {
     }
   }
 
+  // The last thing that is done with these weights.
+  void merge_adapters() {
+    const auto merged = models::merge(*session_->store, session_->adapters, checkpoint::to_torch(session_->export_dtype));
+    const std::string warning = models::rounding_warning(merged, std::string(checkpoint::dtype_name(session_->export_dtype)));
+    if (!warning.empty()) log_.warning(recipe_.export_folder().string() + ": " + warning);
+  }
+
   void finish() {
     watch_->require();
     monitor::Summary summary = monitor::summarize(monitor::MetricsReader(output_).poll());
@@ -333,7 +343,7 @@ class Run {
     monitor::write_summary(output_, summary);
     write_sample_answers(*session_, output_);
     if (recipe_.checkpoint.export_hf) {
-      if (recipe_.lora.use_lora) models::merge(*session_->store, session_->adapters);  // the last thing that is done with these weights
+      if (recipe_.lora.use_lora) merge_adapters();
       const fs::path to = recipe_.export_folder();
       checkpoint::export_hf(to, *session_->resolved.model_config, session_->table, *session_->store, session_->export_dtype, std::nullopt);
       session_->write_companions(to);
@@ -343,12 +353,15 @@ class Run {
       log_.warning(warning);
     }
     end(monitor::RunState::kFinished, "");
+    const std::string asking = data::has_conversations(recipe_.data.format) ? data::asking_note(recipe_.data.instruct) : "";
+    if (!asking.empty()) log_.note(asking);
     monitor::write_report(output_);
     log_.info("finished: " + std::to_string(progress_.step) + " steps; report in " + (output_ / "report.html").string());
   }
 
   const Recipe& recipe_;
   fs::path output_;
+  const dist::Mesh& mesh_;
   Log& log_;
   std::optional<fs::path> resumed_from_;
   std::unique_ptr<Session> session_;
@@ -363,6 +376,12 @@ class Run {
 
 }  // namespace
 
-void run(const ResolvedRecipe& resolved, const RunOptions& options, Log& log) { Run(resolved, check_start(resolved, options), log).train(); }
+void run(const ResolvedRecipe& resolved, const RunOptions& options, const dist::Mesh& mesh, Log& log) {
+  if (!mesh.leads()) return follow(resolved, mesh);
+  Start start = together(mesh, [&] { return check_start(resolved, options); });
+  mesh.from_leader(start.resume_from ? start.resume_from->string() : "");
+  Run(resolved, std::move(start), mesh, log).train();
+  mesh.world->barrier();
+}
 
 }  // namespace sluice::train

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "sluice/base/log.h"
+#include "sluice/dist/mesh.h"
 #include "sluice/train/recipe.h"
 
 namespace sluice::train {
@@ -14,9 +15,9 @@ struct RunOptions {
   Existing existing = Existing::kRefuse;  // what to do with a run that is already in output_dir, without `resume`
 };
 
-// Trains to the end of the recipe. Throws Interrupted after saving when a signal asked to stop; Error, with the last good state saved, when
+// Trains to the end of the recipe, together with the other ranks of `mesh`: the leader writes the run folder. Throws Interrupted after saving when a signal asked to stop; Error, with the last good state saved, when
 // the loss is no number any more.
-void run(const ResolvedRecipe& resolved, const RunOptions& options, Log& log);
+void run(const ResolvedRecipe& resolved, const RunOptions& options, const dist::Mesh& mesh, Log& log);
 
 // Every check of a real start (start.h), then what would run, in lines for a person. Starts and writes nothing. Error, as run() would give.
 std::vector<std::string> dry_run(const ResolvedRecipe& resolved, const RunOptions& options);

@@ -1,6 +1,9 @@
 #include "sluice/train/session.h"
 
+#include <algorithm>
+
 #include "sluice/base/error.h"
+#include "sluice/checkpoint/adapter_names.h"
 #include "sluice/checkpoint/model_io.h"
 #include "sluice/config/fields.h"
 #include "sluice/eval/routing_file.h"
@@ -39,6 +42,20 @@ void log_aux_loss(const StepConfig& step, const models::MoeShape& moe, Log& log)
   }
 }
 
+// Whether rows of this format end with the tokenizer's end of text, rather than as they are or as a chat template says.
+bool ends_with_the_tokenizers(data::Format format) { return format == data::Format::kQa || format == data::Format::kText; }
+
+// A model that learns one end and has another in its config.json would go on for ever after its answers.
+void warn_of_another_end(const models::ModelConfig& config, const text::Tokenizer& tokenizer, Log& log) {
+  const OrderedJson model = config.write_hf(at::kFloat)["eos_token_id"];  // null, an id, or a list of them
+  const auto ends = tokenizer.eos_id();
+  if (!ends || model.is_null()) return;
+  const std::vector<std::int64_t> stops = model.is_array() ? model.get<std::vector<std::int64_t>>() : std::vector{model.get<std::int64_t>()};
+  if (std::ranges::find(stops, *ends) != stops.end()) return;
+  log.warning("rows end with token " + std::to_string(*ends) + ", the tokenizer's end of text, and the model's eos_token_id is " + dump_json(model) +
+              ": generation will not stop where answers end; use the model's own tokenizer, or model.eos_token_id=" + std::to_string(*ends) + " for a model from scratch");
+}
+
 }  // namespace
 
 SessionData open_data(const ResolvedRecipe& resolved) {
@@ -58,7 +75,8 @@ SessionData open_data(const ResolvedRecipe& resolved) {
                                                 data::Categories(recipe.routing_supervision.categories)});
   const std::int64_t longest = data.sets.train->counts().longest_row;
   if (longest > resolved.model_config->max_positions()) {
-    throw Error(data.sets.train->path().string() + " has a row of " + std::to_string(longest) + " tokens, more than the model's " + std::to_string(resolved.model_config->max_positions()) + " positions",
+    const std::string& line = data.sets.train->counts().longest_at;
+    throw Error((line.empty() ? data.sets.train->path().string() : line) + ": a row of " + std::to_string(longest) + " tokens, more than the model's " + std::to_string(resolved.model_config->max_positions()) + " positions",
                 "shorten the rows, or use a model with more positions");
   }
   const std::int64_t rows = data.sets.train->size(), batch = recipe.global_batch_size();
@@ -67,7 +85,7 @@ SessionData open_data(const ResolvedRecipe& resolved) {
   return data;
 }
 
-Session::Session(const ResolvedRecipe& r, SessionData opened, Log& log) : resolved(r), data(std::move(opened)) {
+Session::Session(const ResolvedRecipe& r, SessionData opened, const dist::Group& replicas, Log& log) : resolved(r), data(std::move(opened)), replicas_(replicas) {
   const Recipe& recipe = resolved.recipe;
   const models::ModelConfig& config = *resolved.model_config;
   const data::Categories categories(recipe.routing_supervision.categories);
@@ -77,6 +95,7 @@ Session::Session(const ResolvedRecipe& r, SessionData opened, Log& log) : resolv
   if (recipe.model.load.empty() && data.tokenizer) {
     resolved.model_config->set_missing_token_ids(data.tokenizer->bos_id(), data.tokenizer->eos_id(), data.tokenizer->pad_id());
   }
+  if (data.tokenizer && ends_with_the_tokenizers(recipe.data.format)) warn_of_another_end(config, *data.tokenizer, log);
   const models::MoeShape moe = config.moe();
   table = config.tensor_table();
   store = std::make_unique<nn::ParameterStore>(parameters_of(resolved));
@@ -103,23 +122,23 @@ Session::Session(const ResolvedRecipe& r, SessionData opened, Log& log) : resolv
   store->refresh_compute_copies();
   model = config.build(*store);
   optimizer = std::make_unique<optim::AdamW>(recipe.optimizer, *store);
-  step = std::make_unique<Step>(settings, *model, *store, *optimizer, target.get(), recipe.lora.use_lora ? &dropout : nullptr);
+  step = std::make_unique<Step>(settings, *model, *store, *optimizer, replicas, target.get(), recipe.lora.use_lora ? &dropout : nullptr);
   stream = std::make_unique<data::SampleStream>(*data.sets.train, seed, recipe.data.shuffle ? data::Shuffle::kOn : data::Shuffle::kOff,
                                                 recipe.data.instruct.length_buckets ? recipe.global_batch_size() : 0);
   log.info("model: " + recipe.model.architecture + ", " + std::to_string(store->num_elements()) + " parameters, " + std::to_string(store->num_trainable()) +
            " trained, " + config::format(recipe.train.precision));
-  if (!adapters.empty()) log.info("adapters: " + std::to_string(adapters.size()) + " of rank " + std::to_string(adapters[0].rank) + "; " + checkpoint::adapter_readers(adapters));
+  if (!adapters.empty()) log.info("adapters: " + std::to_string(adapters.size()) + " of rank " + std::to_string(adapters[0].rank) + "; " + checkpoint::AdapterNames(adapters, table, recipe.model.architecture).readers());
   log_aux_loss(settings, moe, log);
 }
 
 void Session::add_adapters() {
   const models::LoraConfig& lora = resolved.recipe.lora;
   dropout = {lora.dropout, static_cast<std::uint64_t>(resolved.recipe.train.seed)};
-  if (lora.adapter.empty()) {
+  if (lora.adapter_folder().empty()) {
     adapters = adapters_of(resolved);
     models::initialise(*store, adapters, dropout.seed);
   } else {
-    const checkpoint::Adapter given = checkpoint::read_adapter(lora.adapter, table);
+    const checkpoint::Adapter given = checkpoint::read_adapter(checkpoint::resolve_model_folder(lora.adapter_folder()), table);
     adapters = given.targets;
     checkpoint::load_adapter(given, *store);
   }
@@ -130,22 +149,17 @@ checkpoint::AdapterNote Session::adapter_note() const {
   if (adapters.empty()) return {};
   const models::LoraConfig& lora = resolved.recipe.lora;
   const auto is_transposed = [](const models::TensorSpec& spec) { return spec.parameter.shape.size() == 2 && spec.hf[0].layout == models::HfLayout::kTransposed; };
-  checkpoint::AdapterNote note{fs::absolute(resolved.recipe.model.load).lexically_normal().string(), static_cast<double>(lora.rank), lora.alpha, lora.dropout, lora.use_rslora,
-                               std::ranges::any_of(table, is_transposed)};
-  if (lora.adapter.empty()) return note;
-  note.rank = static_cast<double>(adapters[0].rank);  // the adapter's own hold
-  note.alpha = adapters[0].scale * note.rank;
-  note.use_rslora = false;
-  return note;
+  return {fs::absolute(resolved.recipe.model.load).lexically_normal().string(), static_cast<double>(lora.rank), lora.alpha, lora.dropout, lora.use_rslora,
+          resolved.recipe.model.architecture, std::ranges::any_of(table, is_transposed)};
 }
 
 std::vector<data::Batch> Session::micro_batches(std::int64_t number) const {
   const std::int64_t micro = resolved.recipe.train.micro_batch_size, count = resolved.recipe.accumulation_steps();
-  const std::int64_t first = (number - 1) * micro * count;
+  const std::int64_t first = (number - 1) * resolved.recipe.global_batch_size() + replicas_.rank() * micro;
   std::vector<data::Batch> batches;
   for (std::int64_t m = 0; m < count; ++m) {
     std::vector<data::Sample> samples;
-    for (std::int64_t i = 0; i < micro; ++i) samples.push_back(stream->at(first + m * micro + i));
+    for (std::int64_t i = 0; i < micro; ++i) samples.push_back(stream->at(first + m * resolved.recipe.rows_at_once() + i));
     batches.push_back(data::make_batch(samples, data.pad_id));
   }
   return batches;
@@ -154,7 +168,10 @@ std::vector<data::Batch> Session::micro_batches(std::int64_t number) const {
 void Session::write_companions(const fs::path& folder) const {
   const models::ModelConfig& config = *resolved.model_config;
   const at::ScalarType dtype = checkpoint::to_torch(export_dtype);
-  write_file_atomic(folder / "config.json", (source_config ? models::carried_config(*source_config, config, dtype) : config.write_hf(dtype)).dump(2) + "\n");
+  OrderedJson written = source_config ? models::carried_config(*source_config, config, dtype) : config.write_hf(dtype);
+  const auto& aux_loss = resolved.recipe.moe.router_aux_loss_coef;  // of this run, so that whoever trains on goes on with it
+  if (aux_loss && written.contains("router_aux_loss_coef")) written["router_aux_loss_coef"] = *aux_loss;
+  write_file_atomic(folder / "config.json", written.dump(2) + "\n");
   if (generation_config) write_file_atomic(folder / kGenerationConfig, *generation_config);
   if (data.tokenizer_folder) {
     for (const fs::path& file : text::tokenizer_files(*data.tokenizer_folder)) write_file_atomic(folder / file.filename(), read_file(file));

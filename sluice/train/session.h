@@ -29,12 +29,13 @@ SessionData open_data(const ResolvedRecipe& resolved);
 // Members refer to each other: built in place, never moved.
 class Session {
  public:
-  // Builds and fills the model (from model.load, or at random from the seed) over `data`, which open_data gave.
-  Session(const ResolvedRecipe& resolved, SessionData data, Log& log);
+  // Builds and fills the model (from model.load, or at random from the seed) over `data`, which open_data gave. The ranks of `replicas`, which
+  // outlives this, train it together.
+  Session(const ResolvedRecipe& resolved, SessionData data, const dist::Group& replicas, Log& log);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  std::vector<data::Batch> micro_batches(std::int64_t step) const;  // of optimizer step `step`, from 1
+  std::vector<data::Batch> micro_batches(std::int64_t step) const;  // this rank's of optimizer step `step`, from 1
   // How routing was supervised so far; nothing without supervision.
   std::optional<eval::RoutingFile> routing_file() const;
   // What a checkpoint of adapters says of itself; for LoRA alone.
@@ -60,6 +61,7 @@ class Session {
 
  private:
   void add_adapters();
+  const dist::Group& replicas_;
 };
 
 }  // namespace sluice::train

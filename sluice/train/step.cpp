@@ -1,9 +1,11 @@
 #include "sluice/train/step.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "sluice/loss/cross_entropy.h"
+#include "sluice/parallel/data.h"
 
 namespace sluice::train {
 namespace {
@@ -50,18 +52,23 @@ StepResult Step::gradients(const std::vector<data::Batch>& micro_batches) {
     batches.push_back(loss::to_tensors(batch, config_.objective.supervision.tokens));
     denominators.add(batches.back());
   }
+  add_up(denominators);
   loss::GlobalFrequencies frequencies;
-  const bool pooled = config_.objective.aux_loss != loss::AuxLoss::kPerSequence;  // a sequence is never cut: nothing to count beforehand
-  if (pooled && config_.objective.aux_scope == loss::AuxScope::kGlobalBatch && config_.objective.aux_coef != 0) {
+  const bool whole_sequences = config_.objective.aux_loss == loss::AuxLoss::kPerSequence;  // a sequence is never cut: nothing to count beforehand
+  const bool balances = config_.objective.aux_coef != 0 && !whole_sequences;
+  if (balances && config_.objective.aux_scope == loss::AuxScope::kGlobalBatch) {
     frequencies = count_choices(batches, denominators.real_tokens);
-    if (frequencies.frequency.defined()) denominators.frequencies = &frequencies;
+    if (frequencies.frequency.defined()) denominators.frequencies = &frequencies, denominators.load_balance = 1;
   }
+  const bool pools = balances && !denominators.frequencies && !replicas_.alone();
+  if (whole_sequences) denominators.load_balance *= static_cast<double>(replicas_.size());
 
   const models::MultiTokenPredictor* further = predictor();
   double mtp_tokens = 0;
   for (const loss::BatchTensors& batch : batches) {
     if (further) mtp_tokens += static_cast<double>((one_further(batch.labels, batch.shape) != loss::kIgnored).sum().item<std::int64_t>());
   }
+  if (further) mtp_tokens = replicas_.sum(mtp_tokens);
   store_.zero_grad();
   chosen_counts_.reset();
   StepResult result;
@@ -69,6 +76,10 @@ StepResult Step::gradients(const std::vector<data::Batch>& micro_batches) {
     const loss::BatchTensors& batch = batches[i];
     const DropoutPass leaves_out(dropout_, pass_number(i, batches.size()));
     const parallel::Pass pass = parallel::forward(model_, batch.ids, context(batch), config_.recompute);
+    if (pools && !pass.routers.empty()) {
+      frequencies = pooled(pass.routers, batch);
+      denominators.frequencies = &frequencies;
+    }
     const at::Tensor log_preferences = target_ ? target_->log_preferences() : at::Tensor();
     loss::Terms terms = loss::objective(config_.objective, pass.hidden, pass.routers, model_.head(), batch, log_preferences, denominators);
     std::vector<nn::RouterRecord> routers = pass.routers;
@@ -90,6 +101,8 @@ StepResult Step::gradients(const std::vector<data::Batch>& micro_batches) {
     const at::Tensor counts = loss::served_counts(pass.routers, batch.real);
     result.expert_counts = result.expert_counts.defined() ? result.expert_counts + counts : counts;
   }
+  parallel::sum_gradients(store_, replicas_);
+  add_up(result);
   result.tokens = static_cast<std::int64_t>(denominators.real_tokens);
   result.target_tokens = static_cast<std::int64_t>(denominators.target_tokens);
   result.grad_norm = optimizer_.grad_norm();
@@ -97,7 +110,31 @@ StepResult Step::gradients(const std::vector<data::Batch>& micro_batches) {
 }
 
 std::uint64_t Step::pass_number(std::size_t micro_batch, std::size_t count) const {
-  return static_cast<std::uint64_t>(optimizer_.steps_done()) * count + micro_batch;
+  const std::uint64_t here = static_cast<std::uint64_t>(optimizer_.steps_done()) * count + micro_batch;
+  return here * static_cast<std::uint64_t>(replicas_.size()) + static_cast<std::uint64_t>(replicas_.rank());
+}
+
+void Step::add_up(loss::Denominators& denominators) const {
+  if (replicas_.alone()) return;
+  const std::array<double*, 4> counts{&denominators.target_tokens, &denominators.target_weight, &denominators.real_tokens, &denominators.supervised_tokens};
+  for (double* count : counts) *count = replicas_.sum(*count);
+}
+
+void Step::add_up(StepResult& result) {
+  if (replicas_.alone()) return;
+  monitor::Losses& l = result.losses;
+  for (double* term : {&l.loss, &l.lm_loss, &l.aux_loss, &l.z_loss, &l.routing_supervision_loss, &result.chosen}) *term = replicas_.sum(*term);
+  if (l.mtp_loss) l.mtp_loss = replicas_.sum(*l.mtp_loss);
+  for (const at::Tensor& counts : {result.expert_counts, chosen_counts_}) {
+    if (counts.defined()) replicas_.all_reduce(counts, dist::Reduce::kSum);
+  }
+}
+
+loss::GlobalFrequencies Step::pooled(const std::vector<nn::RouterRecord>& routers, const loss::BatchTensors& batch) const {
+  const at::Tensor counts = loss::chosen_counts(routers, batch.real);
+  replicas_.all_reduce(counts, dist::Reduce::kSum);
+  const double tokens = replicas_.sum(batch.real_tokens);
+  return {counts / tokens, tokens};
 }
 
 const models::MultiTokenPredictor* Step::predictor() const { return config_.mtp_loss_scaling_factor == 0 ? nullptr : model_.multi_token_predictor(); }
@@ -133,6 +170,7 @@ loss::GlobalFrequencies Step::count_choices(const std::vector<loss::BatchTensors
     const at::Tensor counts = loss::chosen_counts(pass.routers, batch.real) / real_tokens;
     frequencies.frequency = frequencies.frequency.defined() ? frequencies.frequency + counts : counts;
   }
+  if (frequencies.frequency.defined()) replicas_.all_reduce(frequencies.frequency, dist::Reduce::kSum);
   return frequencies;
 }
 

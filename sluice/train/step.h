@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "sluice/data/batch.h"
+#include "sluice/dist/group.h"
 #include "sluice/loss/objective.h"
 #include "sluice/models/model.h"
 #include "sluice/monitor/metrics.h"
@@ -36,12 +37,13 @@ struct StepResult {
 
 class Step {
  public:
-  // All references outlive this. `target` is null without routing supervision, `dropout` without adapters.
-  Step(const StepConfig& config, const models::Model& model, nn::ParameterStore& store, optim::AdamW& optimizer, const RoutingTarget* target,
+  // All references outlive this. `target` is null without routing supervision, `dropout` without adapters. The ranks of `replicas` hold the same
+  // weights and step together.
+  Step(const StepConfig& config, const models::Model& model, nn::ParameterStore& store, optim::AdamW& optimizer, const dist::Group& replicas, const RoutingTarget* target,
        nn::Dropout* dropout = nullptr)
-      : config_(config), model_(model), store_(store), optimizer_(optimizer), target_(target), dropout_(dropout) {}
+      : config_(config), model_(model), store_(store), optimizer_(optimizer), replicas_(replicas), target_(target), dropout_(dropout) {}
 
-  // Gradients of the global batch that `micro_batches` make up; the weights do not change.
+  // Gradients of the global batch that the replicas' `micro_batches` make up; the weights do not change.
   StepResult gradients(const std::vector<data::Batch>& micro_batches);
 
   // The update by the gradients of the last call.
@@ -50,7 +52,12 @@ class Step {
   const StepConfig& config() const { return config_; }
 
  private:
+  // Replaces what was counted here by the sum over the replicas.
+  void add_up(loss::Denominators& denominators) const;
+  void add_up(StepResult& result);
   loss::GlobalFrequencies count_choices(const std::vector<loss::BatchTensors>& batches, double real_tokens) const;
+  // Of one micro-step on all replicas.
+  loss::GlobalFrequencies pooled(const std::vector<nn::RouterRecord>& routers, const loss::BatchTensors& batch) const;
   nn::ForwardContext context(const loss::BatchTensors& batch) const;
   std::uint64_t pass_number(std::size_t micro_batch, std::size_t count) const;  // of all micro-batches since the start
   // What multi-token prediction is trained with; null where the model has none or its weight is 0.
@@ -63,6 +70,7 @@ class Step {
   const models::Model& model_;
   nn::ParameterStore& store_;
   optim::AdamW& optimizer_;
+  const dist::Group& replicas_;
   const RoutingTarget* target_;
   nn::Dropout* dropout_;
   at::Tensor chosen_counts_;  // [mixtures, experts], float32, of the last gradients(); for the expert biases
