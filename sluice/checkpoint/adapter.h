@@ -19,6 +19,9 @@ bool is_adapter_folder(const fs::path& folder);
 struct Adapter {
   fs::path path;
   std::string base_model;                    // base_model_name_or_path; may be empty
+  std::int64_t rank = 0;                     // adapter_config.json's own, as alpha and use_rslora: what holds where its patterns say nothing
+  double alpha = 0;
+  bool use_rslora = false;
   std::vector<models::LoraTarget> targets;   // with rank and scale
   std::vector<at::Tensor> a, b;              // one a target, float32: [rank, in] and [out, rank], experts in front
 };
@@ -27,8 +30,9 @@ struct Adapter {
 std::string base_model_of(const fs::path& folder);
 
 // The adapter in `folder` for a model with `table`. Every tensor of the file is used exactly once. Error for another method than LoRA, for
-// what this program does not compute (DoRA, biases, modules_to_save, adapted embeddings), for a tensor that the model has no place for, for
-// half a pair, for experts of which some are missing, and for shapes that do not fit.
+// what this program does not compute (DoRA, biases, modules_to_save, adapted embeddings, initialisations that change the base model), for a
+// tensor that the model has no place for or that has NaN in it, for half a pair, for experts of which some are missing, and for shapes that
+// do not fit.
 Adapter read_adapter(const fs::path& folder, const std::vector<models::TensorSpec>& table);
 
 // Copies its values into the parameters that models::parameter_specs(adapter.targets) declared.
@@ -39,6 +43,7 @@ struct AdapterNote {
   std::string base_model;
   double rank = 0, alpha = 0, dropout = 0;
   bool use_rslora = false;
+  std::string architecture;  // HF's model_type
   bool transposed = false;  // the base model keeps weights [in, out] (GPT-2): PEFT's fan_in_fan_out
 };
 
@@ -46,8 +51,5 @@ struct AdapterNote {
 // and no others.
 void write_adapter(const fs::path& folder, const std::vector<models::LoraTarget>& targets, const AdapterNote& note,
                    const std::vector<models::TensorSpec>& table, nn::ParameterStore& store);
-
-// One sentence for the user: which versions of PEFT and transformers read what write_adapter writes for these targets.
-std::string adapter_readers(const std::vector<models::LoraTarget>& targets);
 
 }  // namespace sluice::checkpoint

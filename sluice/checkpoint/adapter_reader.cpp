@@ -1,6 +1,8 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <cmath>
 #include <map>
 #include <regex>
@@ -36,13 +38,28 @@ bool is_set(const Json& config, const char* key) {
   return found != config.end() && !found->is_null() && *found != Json(false) && *found != Json("none") && !(found->is_structured() && found->empty());
 }
 
+// Initialisations of PEFT's that change the base model each time the adapter is put on it.
+bool changes_base(const std::string& initialisation) {
+  static constexpr std::array<const char*, 5> kNames{"pissa", "olora", "corda", "loftq", "lora_ga"};
+  return std::ranges::any_of(kNames, [&](const char* name) { return initialisation.starts_with(name); });
+}
+
 void require_plain_lora(const Json& config, const std::string& where) {
   const std::string type = config.value("peft_type", "");
   if (type != "LORA") throw Error(where + ": peft_type is \"" + type + "\"", "this program reads adapters of type LORA");
-  for (const char* key : {"use_dora", "lora_bias", "modules_to_save", "layer_replication", "bias", "use_qalora", "trainable_token_indices", "arrow_config"}) {
+  static constexpr std::array<const char*, 12> kNotComputed{"use_dora", "lora_bias", "modules_to_save", "layer_replication", "bias", "use_qalora", "trainable_token_indices", "arrow_config",
+                                                            "alora_invocation_tokens", "use_bdlora", "kasa_config", "monteclora_config"};
+  for (const char* key : kNotComputed) {
     if (!is_set(config, key)) continue;
     throw Error(where + ": " + key + " = " + dump_json(config[key]) + ", which this program does not compute", "train the adapter without it, or merge it with PEFT (merge_and_unload)");
   }
+  const auto initialisation = config.find("init_lora_weights");
+  if (initialisation == config.end() || !initialisation->is_string()) return;
+  std::string name = initialisation->get<std::string>();
+  std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (!changes_base(name)) return;
+  throw Error(where + ": init_lora_weights = \"" + initialisation->get<std::string>() + "\": the adapter belongs to a base model that PEFT changes when it loads it, not to the base model itself",
+              "save it as a plain one (PEFT's save_pretrained with path_initial_model_for_weight_conversion), or merge it with PEFT (merge_and_unload)");
 }
 
 // The tensors of one module; experts of a stacked weight are one module.
@@ -72,7 +89,11 @@ std::map<std::string, Pair> pairs_of(const SafetensorsFile& file) {
   return out;
 }
 
-at::Tensor float32(const TensorView& view) { return tensor_over(view).to(at::kFloat).contiguous().clone(); }
+at::Tensor float32(const SafetensorsFile& file, const TensorView& view) {
+  const at::Tensor values = tensor_over(view).to(at::kFloat).contiguous().clone();
+  if (at::isfinite(values).all().item<bool>()) return values;
+  throw Error(file.path().string() + ": " + view.name + " has values that are NaN or infinite", "take an earlier checkpoint: the training that wrote this one had diverged");
+}
 
 // What a module's own entries in rank_pattern or alpha_pattern say, else `common`. PEFT's rule: a pattern matches the end of a path.
 double by_pattern(const Json& config, const char* key, const std::string& module, double common) {
@@ -90,6 +111,8 @@ class Reader {
     require_plain_lora(config_, where_);
     adapter_.path = folder;
     adapter_.base_model = base_model_of(config_);
+    adapter_.alpha = config_.value("lora_alpha", 8.0);
+    adapter_.use_rslora = config_.value("use_rslora", false);
     for (const ExpertForm form : {ExpertForm::kSplit, ExpertForm::kFused}) {
       for (const LoraTarget& target : models::possible_targets(table, form)) {
         if (target.experts == 0 && form == ExpertForm::kFused) continue;  // once is enough
@@ -97,6 +120,7 @@ class Reader {
       }
     }
     require_all_used(table);
+    adapter_.rank = config_.value("r", adapter_.targets[0].rank);
   }
 
   Adapter result() { return std::move(adapter_); }
@@ -119,8 +143,8 @@ class Reader {
         continue;
       }
       require_shapes(found->first, found->second, {target.in, target.out});
-      a.push_back(float32(*found->second.a));
-      b.push_back(float32(*found->second.b));
+      a.push_back(float32(file_, *found->second.a));
+      b.push_back(float32(file_, *found->second.b));
       pairs_.erase(found);
     }
     if (a.empty()) return;
@@ -138,7 +162,7 @@ class Reader {
     for (const std::string& module : {experts, experts + ".base_layer"}) {
       const auto found = pairs_.find(module);
       if (found == pairs_.end() || found->second.a->shape.back() != target.in || found->second.b->shape[0] != target.out) continue;
-      const at::Tensor a = float32(*found->second.a), b = float32(*found->second.b);
+      const at::Tensor a = float32(file_, *found->second.a), b = float32(file_, *found->second.b);
       if (a.size(0) % target.experts != 0 || b.size(1) != a.size(0)) {
         throw Error(file_.path().string() + ": " + found->second.a->name + " has " + std::to_string(a.size(0)) + " rows, no multiple of the " + std::to_string(target.experts) + " experts",
                     "is the adapter of this model?");
@@ -165,9 +189,9 @@ class Reader {
   void add(LoraTarget target, at::Tensor a, at::Tensor b) {
     const std::string& module = target.modules[0];
     target.rank = a.size(-2);
-    const double alpha = by_pattern(config_, "alpha_pattern", module, config_.value("lora_alpha", 8.0));
+    const double as_parameter = by_pattern(config_, "alpha_pattern", module + ".weight", adapter_.alpha), alpha = by_pattern(config_, "alpha_pattern", module, as_parameter);
     const double rank = static_cast<double>(target.rank);
-    target.scale = alpha / (config_.value("use_rslora", false) ? std::sqrt(rank) : rank);
+    target.scale = alpha / (adapter_.use_rslora ? std::sqrt(rank) : rank);
     adapter_.targets.push_back(std::move(target));
     adapter_.a.push_back(std::move(a));
     adapter_.b.push_back(std::move(b));

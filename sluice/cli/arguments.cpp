@@ -2,11 +2,20 @@
 
 #include <algorithm>
 
+#include "sluice/base/error.h"
+#include "sluice/base/nearest.h"
+
 namespace sluice::cli {
 
 std::string flag_name(std::string written) {
   std::replace(written.begin(), written.end(), '_', '-');
   return written;
+}
+
+std::string framework_note(const std::string& name) {
+  const std::vector<std::string> known{"megatron_bridge", "megatron", "torchtitan"};
+  if (std::ranges::find(known, name) == known.end()) throw Error("--framework " + name + " is none that is known", "leave it out, or give " + join_or(known));
+  return "--framework " + name + " changes nothing: Sluice does the work by itself";
 }
 
 std::vector<std::string> normalised(const std::vector<std::string>& arguments) {

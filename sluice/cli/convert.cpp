@@ -1,6 +1,7 @@
 #include "sluice/cli/convert.h"
 
 #include "sluice/base/error.h"
+#include "sluice/cli/arguments.h"
 #include "sluice/cli/hub.h"
 #include "sluice/cli/model_flags.h"
 #include "sluice/cli/parse.h"
@@ -12,7 +13,7 @@ namespace {
 
 // Flags of the converters that people have scripts for; each means one of ours.
 struct OtherFlags {
-  std::string hf_model_path, output_path, load, hf_save_path, fp8, bf16;
+  std::string hf_model_path, output_path, load, hf_save_path, fp8, bf16, framework;
   bool convert_to_hf = false, cpu_initialization = false;
 };
 
@@ -43,6 +44,7 @@ void declare(CLI::App& app, ConvertFlags& flags) {
   app.add_flag("--convert-to-hf", other.convert_to_hf, "The same as --format hf");
   app.add_option("--input-fp8-hf-path", other.fp8, "The same as --from");
   app.add_option("--output-bf16-hf-path", other.bf16, "The same as --to with --format hf --dtype bf16");
+  app.add_option("--framework", other.framework, "Taken from Primus's command lines (megatron_bridge, megatron, torchtitan); changes nothing, and says so");
   app.add_flag("--use-cpu-initialization", other.cpu_initialization, "Accepted: nothing is ever initialised on another device");
 }
 
@@ -91,6 +93,7 @@ int run_convert(const Arguments& arguments, Log& log) {
   ConvertFlags flags;
   declare(app, flags);
   if (parse(app, arguments) == Parsed::kHelpShown) return 0;
+  if (!flags.other.framework.empty()) log.note(framework_note(flags.other.framework));
   convert::convert(options_of(flags), log);
   return 0;
 }

@@ -1,5 +1,6 @@
 #include "sluice/cli/merge.h"
 
+#include <cmath>
 #include <cstdio>
 #include <iostream>
 
@@ -33,19 +34,21 @@ fs::path base_model(const MergeFlags& flags) {
 void print(const std::vector<convert::Added>& added, bool json) {
   for (const convert::Added& one : added) {
     if (json) {
-      std::cout << dump_json(OrderedJson{{"tensor", one.tensor}, {"added", one.change}, {"weight", one.weight}}) << "\n";
+      std::cout << dump_json(OrderedJson{{"tensor", one.tensor}, {"added", one.change}, {"computed", one.computed}, {"weight", one.weight}}) << "\n";
       continue;
     }
-    char line[96];
+    char line[96], computed[96] = "";
     std::snprintf(line, sizeof line, "%12.6g added to %12.6g (%.2e)  ", one.change, one.weight, one.weight > 0 ? one.change / one.weight : 0);
-    std::cout << line << one.tensor << (one.change > 0 ? "\n" : "  nothing: the adapter is zero\n");
+    const bool differs = std::abs(one.change - one.computed) > one.computed / 2;
+    if (differs) std::snprintf(computed, sizeof computed, "  rounded: the adapters add %.6g", one.computed);
+    std::cout << line << one.tensor << (one.computed > 0 ? computed : "  nothing: the adapter is zero") << "\n";
   }
 }
 
 }  // namespace
 
 int run_merge(const Arguments& arguments, Log& log) {
-  CLI::App app("Adds LoRA adapters into the weights of their base model, and says for each tensor, of every expert, how much was added (Euclidean norms).", "sluice merge");
+  CLI::App app("Adds LoRA adapters into the weights of their base model, and says for each tensor, of every expert, how much of it arrived in the written type (Euclidean norms).", "sluice merge");
   MergeFlags flags;
   app.add_option("--model,--hf-model-path", flags.model, "Folder of the base model; default: the one that the adapter names");
   app.add_option("--adapter", flags.adapters, "The adapter: a PEFT folder, or a run that trained one; may be repeated")->required();

@@ -43,13 +43,17 @@ class MergingReader : public Reader {
     const auto found = changes_.find(part.spec->parameter.name);
     if (found == changes_.end()) return stored;
     const at::Tensor weight = stored.to(at::kFloat), delta = change_of(part, found->second);
-    const at::Tensor merged = (weight + delta).to(checkpoint::to_torch(dtype(part)));
-    const double change = delta.norm().item<double>();
-    if (change > 0 && at::equal(merged.to(at::kFloat), weight)) {
-      throw Error("what the adapters add to " + part.hf->name + " (norm " + std::to_string(change) + ") is lost to rounding in " + std::string(checkpoint::dtype_name(dtype(part))),
-                  "merge in a wider type: --dtype fp32");
+    const at::ScalarType written = checkpoint::to_torch(dtype(part));
+    const at::Tensor before = weight.to(written), merged = (weight + delta).to(written);
+    const double computed = delta.norm().item<double>();
+    const std::string type(checkpoint::dtype_name(dtype(part)));
+    if (!at::isfinite(merged).all().item<bool>() && at::isfinite(before).all().item<bool>()) {
+      throw Error("with what the adapters add (norm " + std::to_string(computed) + "), " + part.hf->name + " has values beyond the range of " + type, "merge in a wider type: --dtype fp32");
     }
-    added_.push_back({part.hf->name, change, weight.norm().item<double>()});
+    if (computed > 0 && at::equal(merged, before)) {
+      throw Error("what the adapters add to " + part.hf->name + " (norm " + std::to_string(computed) + ") is lost to rounding in " + type, "merge in a wider type: --dtype fp32");
+    }
+    added_.push_back({part.hf->name, (merged.to(at::kFloat) - before.to(at::kFloat)).norm().item<double>(), computed, weight.norm().item<double>()});
     return merged;
   }
 

@@ -16,14 +16,16 @@ struct MergeOptions {
   std::optional<checkpoint::DType> dtype;  // default: each tensor's own
 };
 
-// What the adapters added to one tensor: Euclidean norms of the change and of the weight before it.
+// What the adapters did to one tensor: Euclidean norms.
 struct Added {
   std::string tensor;  // HF's name, one an expert where the file has one
-  double change = 0, weight = 0;
+  double change = 0;   // of what arrived: written values with the adapters less written values without them
+  double computed = 0; // of what the adapters add before it is rounded to the written type
+  double weight = 0;   // of the weight before
 };
 
 // Writes the merged model, tensor by tensor; anonymous memory stays at a few tensors. Error, with `to` not made, when adapters do not
-// fit the model, when they change nothing at all, and when a change is lost to rounding in the weights' type.
+// fit the model, when they change nothing at all, when a change is lost to rounding in the weights' type, and when a weight with it is beyond that type.
 std::vector<Added> merge(const MergeOptions& options, Log& log);
 
 }  // namespace sluice::convert

@@ -4,8 +4,11 @@
 #include <ATen/CPUGeneratorImpl.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <iterator>
 #include <set>
+#include <span>
 
 #include "sluice/base/nearest.h"
 #include "sluice/base/rng.h"
@@ -79,16 +82,45 @@ bool names(const std::string& target, const std::string& module) {
   return module == target || module.ends_with("." + target) || (target.find('*') != std::string::npos && matches_wildcard(target, module));
 }
 
+// How many of the target's modules one of `by` names: of split experts one each.
+std::int64_t modules_named(const LoraTarget& target, std::span<const std::string> by) {
+  return std::ranges::count_if(target.modules, [&](const std::string& module) {
+    return std::ranges::any_of(by, [&](const std::string& name) { return names(name, module) || names(name, newer_path(module)); });
+  });
+}
+
 bool is_named(const LoraTarget& target, const std::string& by) {
-  return in_group(target, by) || std::ranges::any_of(target.modules, [&](const std::string& module) { return names(by, module) || names(by, newer_path(module)); });
+  return in_group(target, by) || modules_named(target, {&by, 1}) > 0;
+}
+
+// The experts of a layer have adapters together: a name for some of them would quietly mean all.
+void check_whole_layers(const std::vector<LoraTarget>& possible, const std::vector<std::string>& asked, Violations& violations) {
+  std::set<std::string> reported;
+  for (const LoraTarget& target : possible) {
+    if (target.modules.size() < 2 || std::ranges::any_of(asked, [&](const std::string& name) { return in_group(target, name); })) continue;
+    const std::int64_t named = modules_named(target, asked);
+    if (named == 0 || named == target.experts) continue;
+    const auto by = std::ranges::find_if(asked, [&](const std::string& name) { return modules_named(target, {&name, 1}) > 0; });
+    if (!reported.insert(*by).second) continue;
+    const std::string part = last_part(target.modules[0]);
+    violations.add("lora.target_modules has '" + *by + "', which names " + std::to_string(named) + " of the " + std::to_string(target.experts) + " experts of " +
+                       target.modules[0].substr(0, target.modules[0].find(".experts.") + 8) + ": the experts of a layer have adapters together",
+                   "name all of them, by " + part + " or *.experts.*." + part + ", or none");
+  }
 }
 
 void add_unknown(const std::string& name, const std::vector<LoraTarget>& possible, Violations& violations) {
-  std::set<std::string> known{"attention", "experts", "router", "all-linear"};
+  static constexpr std::array<const char*, 6> kGroups{"attention", "mlp", "experts", "shared_experts", "router", "all-linear"};
+  std::set<std::string> known;
+  for (const char* group : kGroups) {
+    if (std::ranges::any_of(possible, [&](const LoraTarget& target) { return in_group(target, group); })) known.insert(group);
+  }
+  const bool is_group = std::ranges::find(kGroups, name) != kGroups.end();
   for (const LoraTarget& target : possible) known.insert(last_part(target.modules[0]));
-  const std::vector<std::string> names(known.begin(), known.end());
+  const std::vector<std::string> all(known.begin(), known.end());
+  if (is_group) return violations.add("lora.target_modules has '" + name + "', and this model has none of these", "the names are " + join_or(all));
   violations.add("lora.target_modules has '" + name + "', which no weight of this model that can have an adapter is called",
-                 "did you mean '" + nearest(name, names) + "'? The names are " + join_or(names));
+                 "did you mean '" + nearest(name, all) + "'? The names are " + join_or(all));
 }
 
 }  // namespace
@@ -128,6 +160,7 @@ std::vector<LoraTarget> lora_targets(const std::vector<TensorSpec>& table, const
   for (const std::string& name : config.target_modules) {
     if (std::ranges::none_of(possible, [&](const LoraTarget& target) { return is_named(target, name); })) add_unknown(name, possible, violations);
   }
+  check_whole_layers(possible, config.target_modules, violations);
   std::vector<LoraTarget> out;
   for (LoraTarget target : possible) {
     if (std::ranges::none_of(config.target_modules, [&](const std::string& name) { return is_named(target, name); })) continue;
@@ -136,6 +169,23 @@ std::vector<LoraTarget> lora_targets(const std::vector<TensorSpec>& table, const
     out.push_back(std::move(target));
   }
   return out;
+}
+
+std::set<std::string> shortest_names(const std::set<std::string>& chosen, const std::set<std::string>& others) {
+  std::set<std::string> ends;
+  for (const std::string& path : chosen) ends.insert(last_part(path));
+  const auto means_another = [&](const std::string& end) { return std::ranges::any_of(others, [&](const std::string& path) { return names(end, path); }); };
+  return std::ranges::any_of(ends, means_another) ? chosen : ends;
+}
+
+std::vector<std::string> names_of(const std::vector<LoraTarget>& targets, const std::vector<TensorSpec>& table, ExpertForm form) {
+  std::set<std::string> chosen, others;
+  for (const LoraTarget& target : targets) chosen.insert(target.modules.begin(), target.modules.end());
+  for (const LoraTarget& target : possible_targets(table, form)) {
+    std::ranges::copy_if(target.modules, std::inserter(others, others.end()), [&](const std::string& module) { return !chosen.contains(module); });
+  }
+  const auto names = shortest_names(chosen, others);
+  return {names.begin(), names.end()};
 }
 
 std::vector<nn::ParameterSpec> parameter_specs(const std::vector<LoraTarget>& targets) {
@@ -153,7 +203,7 @@ std::vector<nn::ParameterSpec> parameter_specs(const std::vector<LoraTarget>& ta
 void initialise(nn::ParameterStore& store, const std::vector<LoraTarget>& targets, std::uint64_t seed) {
   const at::NoGradGuard no_grad;
   for (const LoraTarget& target : targets) {
-      const at::Generator generator = at::detail::createCPUGenerator(philox_seed(seed, hash_name(target.a()), 0));
+    const at::Generator generator = at::detail::createCPUGenerator(philox_seed(seed, hash_name(target.a()), 0));
     const double bound = 1 / std::sqrt(static_cast<double>(target.in));
     store.at(target.a()).value.detach().uniform_(-bound, bound, generator);
     store.at(target.b()).value.detach().zero_();
@@ -166,12 +216,29 @@ void attach(nn::ParameterStore& store, const std::vector<LoraTarget>& targets, c
   }
 }
 
-void merge(nn::ParameterStore& store, const std::vector<LoraTarget>& targets) {
-  for (const LoraTarget& target : targets) {
-    nn::Parameter& weight = store.at(target.parameter);
-    weight.value.detach().copy_(nn::merged_value(weight));
+std::vector<MergedWeight> merge(nn::ParameterStore& store, const std::vector<LoraTarget>& targets, at::ScalarType written) {
+  std::set<std::string> weights;
+  for (const LoraTarget& target : targets) weights.insert(target.parameter);
+  std::vector<MergedWeight> out;
+  for (const std::string& name : weights) {
+    nn::Parameter& weight = store.at(name);
+    const at::Tensor value = weight.value.detach(), merged = nn::merged_value(weight);
+    const at::Tensor arrived = merged.to(written).to(at::kFloat) - value.to(written).to(at::kFloat);
+    out.push_back({name, nn::merged_change(weight).norm().item<double>(), arrived.norm().item<double>()});
+    value.copy_(merged);
     weight.adapters.clear();
   }
+  return out;
+}
+
+std::string rounding_warning(const std::vector<MergedWeight>& merged, const std::string& written) {
+  std::vector<std::string> lost;
+  for (const MergedWeight& weight : merged) {
+    if (mostly_lost(weight.added, weight.arrived)) lost.push_back(weight.name);
+  }
+  if (lost.empty()) return "";
+  return "of the " + std::to_string(merged.size()) + " weights that have adapters, " + std::to_string(lost.size()) + " (" + lost[0] + (lost.size() > 1 ? ", ..." : "") +
+         ") took less than half of what was added, the rest is lost to rounding in " + written + ": merge the run again in a wider type, `sluice merge --dtype fp32`";
 }
 
 }  // namespace sluice::models

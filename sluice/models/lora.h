@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,7 @@ struct LoraConfig {
   std::vector<std::string> target_modules{"attention"};
   ExpertForm experts = ExpertForm::kSplit;
   std::string adapter;
+  std::string resumed_adapter;  // no setting: on resume the checkpoint, which holds the adapter as it has become
 
   void fields(auto&& field) {
     field("use_lora", use_lora, "Train low-rank adapters; the model's own weights stay as they are.");
@@ -36,8 +38,10 @@ struct LoraConfig {
     field("target_modules", target_modules,
           "HF's module names (q_proj, w1, ...), patterns with *, or groups: attention, mlp, experts, shared_experts, router, all-linear.");
     field("experts", experts, "split: an adapter for each expert's matrices; fused: one for the stacked weights, as PEFT has on transformers 5.");
-    field("adapter", adapter, "Go on from this PEFT adapter: a folder with adapter_config.json, whose rank, alpha and targets hold.");
+    field("adapter", adapter, "Begin with this adapter: PEFT's folder, or a run that trained one; its rank, alpha and targets hold.");
   }
+  // Where the adapter to begin with is read; empty = new ones.
+  const std::string& adapter_folder() const { return resumed_adapter.empty() ? adapter : resumed_adapter; }
   double scale() const;
   void check(Violations& violations) const;
 };
@@ -66,8 +70,14 @@ struct LoraTarget {
 // predictors have none.
 std::vector<LoraTarget> possible_targets(const std::vector<TensorSpec>& table, ExpertForm form);
 
-// Those that `config` names. Violations for a name that no module has.
+// Those that `config` names. Violations for a name that no module has, and for one that names some experts of a layer and not all.
 std::vector<LoraTarget> lora_targets(const std::vector<TensorSpec>& table, const LoraConfig& config, Violations& violations);
+
+// The last parts of `chosen` paths where these mean none of `others` (a name means each path that it is, or is the end of), else the paths.
+std::set<std::string> shortest_names(const std::set<std::string>& chosen, const std::set<std::string>& others);
+
+// What lora.target_modules has to be for these targets.
+std::vector<std::string> names_of(const std::vector<LoraTarget>& targets, const std::vector<TensorSpec>& table, ExpertForm form);
 
 // The module's path as transformers 5 has it, where that differs: Mixtral's block_sparse_moe is mlp there.
 std::string newer_path(std::string module);
@@ -80,7 +90,19 @@ void initialise(nn::ParameterStore& store, const std::vector<LoraTarget>& target
 // From now on products with the targets' weights add what the adapters say. `dropout` may be null, else outlives the store's use.
 void attach(nn::ParameterStore& store, const std::vector<LoraTarget>& targets, const nn::Dropout* dropout);
 
-// Adds the adapters into the weights themselves, and detaches them.
-void merge(nn::ParameterStore& store, const std::vector<LoraTarget>& targets);
+// What merging did to one weight: Euclidean norms of what its adapters add, and of what is left of that in the type it is written in.
+struct MergedWeight {
+  std::string name;
+  double added = 0, arrived = 0;
+};
+
+// Adds the adapters into the weights themselves, and detaches them. `written` is the type that the weights will be stored in.
+std::vector<MergedWeight> merge(nn::ParameterStore& store, const std::vector<LoraTarget>& targets, at::ScalarType written);
+
+// Whether less than half of a change outlived rounding.
+inline bool mostly_lost(double added, double arrived) { return added > 0 && arrived < added / 2; }
+
+// One sentence where weights lost most of what was added to rounding in the type `written`; else empty.
+std::string rounding_warning(const std::vector<MergedWeight>& merged, const std::string& written);
 
 }  // namespace sluice::models

@@ -43,11 +43,15 @@ at::Tensor low_rank_product(const at::Tensor& x, const Parameter& weight, std::i
   return sum_of(weight.adapters, [&](const LowRank& change) { return product(x, change, change.a->value[expert], change.b->value[expert], expert); });
 }
 
-at::Tensor merged_value(const Parameter& weight) {
+at::Tensor merged_change(const Parameter& weight) {
   const at::NoGradGuard no_grad;
-  const at::Tensor value = weight.value.detach();
   const at::Tensor delta = sum_of(weight.adapters, [](const LowRank& change) { return (at::matmul(change.b->value, change.a->value) * change.scale).transpose(-2, -1); });
-  return delta.defined() ? (value.to(at::kFloat) + delta.transpose(-2, -1)).to(value.scalar_type()) : value;
+  return delta.defined() ? delta.transpose(-2, -1) : delta;
+}
+
+at::Tensor merged_value(const Parameter& weight) {
+  const at::Tensor value = weight.value.detach(), delta = merged_change(weight);
+  return delta.defined() ? (value.to(at::kFloat) + delta).to(value.scalar_type()) : value;
 }
 
 }  // namespace sluice::nn

@@ -18,6 +18,9 @@ at::Tensor low_rank_product(const at::Tensor& x, const Parameter& weight);
 //   returns  [rows, out], float32
 at::Tensor low_rank_product(const at::Tensor& x, const Parameter& weight, std::int64_t expert);
 
+// What the adapters of `weight` add to its value, float32 in its shape; undefined where it has none.
+at::Tensor merged_change(const Parameter& weight);
+
 // `weight`.value with its adapters added, in the value's precision: what merging gives, and what code that takes weights apart computes with.
 at::Tensor merged_value(const Parameter& weight);
 

@@ -13,6 +13,14 @@ namespace sluice::train {
 // The weights that get adapters, with rank and scale: those of lora.adapter, or those that lora.target_modules names. Empty without LoRA.
 std::vector<models::LoraTarget> adapters_of(const ResolvedRecipe& resolved);
 
+// Takes rank, alpha, targets and form of lora.adapter over into the recipe: they hold. A lora setting of the command line that says
+// otherwise is a violation, one of a recipe a note. Nothing is done where the folder is not there: a resume may do without it.
+void adopt_adapter(ResolvedRecipe& resolved, const std::vector<config::Setting>& settings, Violations& violations);
+
+// Going on from `step_folder` with a recipe that has a lora.adapter: what is there by now is read instead of the adapter that began it,
+// which may be gone.
+void adopt_resumed_adapter(ResolvedRecipe& resolved, const fs::path& step_folder);
+
 // The model's parameters in the order of its tensor table, then the adapters', then the learned routing target's.
 std::vector<nn::ParameterSpec> parameters_of(const ResolvedRecipe& resolved);
 

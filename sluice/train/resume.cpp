@@ -1,6 +1,7 @@
 #include "sluice/train/resume.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "sluice/base/error.h"
@@ -108,15 +109,26 @@ void check_adapters_stored(const fs::path& step_folder, const ResolvedRecipe& re
                    given ? "train adapters of its weights in a new run: model.load=" + step_folder.string() : "resume with lora.use_lora=true");
     return;
   }
+  const auto stored_targets = checkpoint::read_adapter(step_folder, resolved.model_config->tensor_table()).targets, given_targets = adapters_of(resolved);
   const auto shapes = [](const std::vector<models::LoraTarget>& targets) {
     Shapes out;
     for (const nn::ParameterSpec& spec : models::parameter_specs(targets)) out.emplace(spec.name, spec.shape);
     return out;
   };
-  if (shapes(checkpoint::read_adapter(step_folder, resolved.model_config->tensor_table()).targets) == shapes(adapters_of(resolved))) return;
-  violations.add("the adapters of this recipe (lora.rank = " + config::format(resolved.recipe.lora.rank) + ", lora.target_modules = " + config::format(resolved.recipe.lora.target_modules) +
-                     ") are not those of " + step_folder.string(),
-                 "resume with the lora section that the run was started with: its config.yaml is in the run folder");
+  const models::LoraConfig& lora = resolved.recipe.lora;
+  const char* const remedy = "resume with the lora section that the run was started with: its config.yaml is in the run folder";
+  if (shapes(stored_targets) != shapes(given_targets)) {
+    violations.add("the adapters of this recipe (lora.rank = " + config::format(lora.rank) + ", lora.target_modules = " + config::format(lora.target_modules) + ") are not those of " + step_folder.string(), remedy);
+    return;
+  }
+  for (const models::LoraTarget& target : given_targets) {
+    const auto same = std::ranges::find(stored_targets, target.name, &models::LoraTarget::name);
+    if (std::abs(same->scale - target.scale) <= 1e-9 * same->scale) continue;  // the file has alpha in decimals
+    violations.add("lora.alpha = " + config::format(lora.alpha) + " with lora.use_rslora = " + config::format(lora.use_rslora) + " multiplies adapters by " + config::format(target.scale) + ", but " +
+                       step_folder.string() + " was trained with " + config::format(same->scale),
+                   remedy);
+    return;
+  }
 }
 
 // What is trained must stay the same: the optimizer has moments of that and of nothing else.
@@ -190,6 +202,12 @@ std::optional<ResumePoint> find_resume(const std::string& asked, const fs::path&
   if (latest) return ResumePoint{latest->path, latest->note};
   if (newest) return std::nullopt;
   throw Error("--resume " + asked + ": that folder holds no checkpoint", "give a run folder that has checkpoints, or a step folder");
+}
+
+ResolvedRecipe as_resumed(ResolvedRecipe resolved, const std::string& asked) {
+  if (asked.empty() || resolved.recipe.lora.adapter.empty()) return resolved;
+  if (const auto point = find_resume(asked, resolved.recipe.output_dir)) adopt_resumed_adapter(resolved, point->folder);
+  return resolved;
 }
 
 void check_resume(const fs::path& step_folder, const ResolvedRecipe& resolved, const SessionData* data, Violations& violations) {

@@ -21,6 +21,9 @@ struct ResumePoint {
 // checkpoint yet; Error where a path has none.
 std::optional<ResumePoint> find_resume(const std::string& asked, const fs::path& output);
 
+// The recipe of a run that goes on by `--resume ASKED` (empty: that does not): adapters that began as lora.adapter are those of the checkpoint.
+ResolvedRecipe as_resumed(ResolvedRecipe resolved, const std::string& asked);
+
 // Adds each setting that must be as it was when the checkpoint was saved, and is not: the model's sizes, what is trained, the seed, the
 // rows of a step, and the data (`data` is null where it could not be opened). Error when the folder has no trainer state.
 void check_resume(const fs::path& step_folder, const ResolvedRecipe& resolved, const SessionData* data, Violations& violations);

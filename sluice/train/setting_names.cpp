@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "sluice/config/fields.h"
 #include "sluice/config/nearest_setting.h"
+#include "sluice/config/recipe.h"
 #include "sluice/train/recipe.h"
 
 namespace sluice::train {
@@ -66,6 +68,19 @@ void check_names(std::vector<config::Setting>& settings, Violations& violations)
     if (is_unknown(setting)) violations.add(setting.where + ": unknown setting '" + setting.key + "'", did_you_mean(setting.key));
   }
   std::erase_if(settings, is_unknown);
+}
+
+void split_lists(std::vector<config::Setting>& settings) {
+  std::set<std::string> lists;
+  Recipe recipe;
+  config::for_each_leaf(recipe, [&](const std::string& key, auto& field, const char*) {
+    if constexpr (requires { field.push_back(field.front()); } && !std::is_same_v<std::remove_cvref_t<decltype(field)>, std::string>) lists.insert(key);
+  });
+  for (config::Setting& setting : settings) {
+    const bool is_written_out = setting.value.is_list || setting.value.items.size() != 1 || !file_of(setting).empty();
+    if (is_written_out || !lists.contains(setting.key) || setting.value.items[0].find(',') == std::string::npos) continue;
+    setting = {setting.key, config::parse_override(setting.key + "=[" + setting.value.items[0] + "]").value, setting.where};
+  }
 }
 
 }  // namespace sluice::train

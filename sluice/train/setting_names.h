@@ -21,4 +21,7 @@ std::string did_you_mean(const std::string& key);
 // adds the settings that one recipe gives twice, under two spellings.
 void check_names(std::vector<config::Setting>& settings, Violations& violations);
 
+// Makes lists of the command line's values with commas of settings that are lists: --lora-target-modules q_proj,v_proj.
+void split_lists(std::vector<config::Setting>& settings);
+
 }  // namespace sluice::train

@@ -173,4 +173,11 @@ PromptTemplate make_prompt_template(const InstructConfig& config, const Tokenize
   return out;
 }
 
+std::string asking_note(const InstructConfig& config) {
+  if (config.chat_template == Template::kChat) return "";
+  const std::string name(names(config.chat_template)[static_cast<std::size_t>(config.chat_template)]);
+  const std::string remedy = config.chat_template == Template::kCustom ? "put data.custom_template beside the model as chat_template.jinja" : "give --prompt in the form that `sluice data preview` shows";
+  return "trained with data.template=" + name + ", while `sluice generate --chat` asks by the tokenizer's own template: to ask as it was trained, " + remedy;
+}
+
 }  // namespace sluice::data

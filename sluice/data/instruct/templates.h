@@ -34,4 +34,7 @@ struct PromptTemplate {
 // refuse what they have no place for: tools, tool calls, reasoning. Error for a tokenizer that lacks a token that is needed.
 PromptTemplate make_prompt_template(const InstructConfig& config, const TokenizerSource& tokenizer);
 
+// For the end of a run: how to ask a model that was trained with this template, where the tokenizer's own says it otherwise; else empty.
+std::string asking_note(const InstructConfig& config);
+
 }  // namespace sluice::data
