@@ -6,17 +6,20 @@
 #include <iostream>
 
 #include "sluice/base/threads.h"
+#include "sluice/cli/data_settings.h"
 #include "sluice/cli/hub.h"
 #include "sluice/cli/parse.h"
 #include "sluice/cli/sample_text.h"
 #include "sluice/cli/standard_streams.h"
 #include "sluice/config/fields.h"
 #include "sluice/data/dataset.h"
+#include "sluice/data/held_out.h"
 #include "sluice/data/instruct/blend.h"
 #include "sluice/data/instruct/packing.h"
 #include "sluice/data/instruct/tokenise.h"
 #include "sluice/monitor/terminal.h"
 #include "sluice/train/recipe.h"
+#include "sluice/train/setting_names.h"
 
 namespace sluice::cli {
 namespace {
@@ -41,7 +44,7 @@ struct PreviewRecipe {
 
 struct PreviewFlags {
   std::string recipe, input, tokenizer, format, chat_template, packing;
-  std::vector<std::string> overrides;
+  std::vector<config::Setting> overrides;
   std::int64_t seq_length = 0, samples = 3;
   bool json = false;
 };
@@ -63,18 +66,16 @@ void declare(CLI::App& app, PreviewFlags& flags) {
 PreviewRecipe recipe_of(const PreviewFlags& flags, Log& log) {
   std::vector<config::Setting> settings;
   if (!flags.recipe.empty()) settings = config::load_recipe(config::find_recipe(flags.recipe, recipe_folders()), recipe_folders());
-  const auto set = [&](const char* key, const std::string& value) {
-    if (!value.empty()) settings.push_back({key, {{value}}, "command line"});
-  };
   if (!flags.input.empty()) std::erase_if(settings, [](const config::Setting& setting) { return setting.key == "data.blend"; });
-  set("data.path", flags.input);
-  set("model.tokenizer", flags.tokenizer);
-  set("data.format", flags.format);
-  set("data.template", flags.chat_template);
-  set("data.packing", flags.packing);
-  if (flags.seq_length > 0) set("data.seq_length", std::to_string(flags.seq_length));
-  for (const std::string& text : flags.overrides) settings.push_back(config::parse_override(text));
+  add_setting(settings, "data.path", flags.input);
+  add_setting(settings, "model.tokenizer", flags.tokenizer);
+  add_setting(settings, "data.format", flags.format);
+  add_setting(settings, "data.template", flags.chat_template);
+  add_setting(settings, "data.packing", flags.packing);
+  if (flags.seq_length > 0) add_setting(settings, "data.seq_length", std::to_string(flags.seq_length));
+  settings.insert(settings.end(), flags.overrides.begin(), flags.overrides.end());
   config::resolve_aliases(settings, train::aliases());
+  train::split_lists(settings);
   std::erase_if(settings, [](const config::Setting& setting) {
     return setting.where != "command line" && !setting.key.starts_with("data.") && setting.key != "model.load" &&
            setting.key != "model.tokenizer" && setting.key != "routing_supervision.categories";
@@ -94,23 +95,6 @@ PreviewRecipe recipe_of(const PreviewFlags& flags, Log& log) {
   violations.raise("what to preview");
   for (const std::string& note : notes) log.note(note);
   return recipe;
-}
-
-// Takes the words section.key=value, which are nobody's value, out of `arguments`.
-std::vector<std::string> take_overrides(Arguments& arguments) {
-  std::vector<std::string> overrides, rest;
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string& word = arguments[i];
-    if (!word.starts_with("-") && word.find('=') != std::string::npos) {
-      overrides.push_back(word);
-      continue;
-    }
-    rest.push_back(word);
-    const bool has_value = word.starts_with("--") && word.find('=') == std::string::npos && word != "--json" && word != "--help";
-    if (has_value && i + 1 < arguments.size()) rest.push_back(arguments[++i]);
-  }
-  arguments = rest;
-  return overrides;
 }
 
 const char* name_of(data::Fate fate) {
@@ -135,14 +119,18 @@ class Preview {
 
   void add(const data::TokenisedRow& row) {
     const bool kept = !row.error && row.made.fate == data::Fate::kKept;
-    if (kept) count(row.made.sample);
+    const char* const unused = kept ? why_unused(row.row_number) : nullptr;
+    if (kept && !unused) count(row.made.sample);
     const std::optional<Error>& fault = row.error ? row.error : row.made.fault;
     if (fault) note(*fault);
     if (shown_++ >= flags_.samples && !(fault && num_faults_ <= kMostFaultsShown)) return;
     std::vector<std::string> roles;
     for (const OrderedJson& message : row.row.conversation.messages) roles.push_back(message["role"].get<std::string>());
-    print(row.made.sample, row.row.where, roles, row.error ? "cannot be rendered" : name_of(row.made.fate), fault);
+    print(row.made.sample, row.row.where, roles, row.error ? "cannot be rendered" : unused ? unused : name_of(row.made.fate), fault);
   }
+
+  // From now on rows are another file's.
+  void begin_file() { of_file_ = 0; }
 
   // A row that is no conversation.
   void add(const data::Sample& sample, const std::string& where) {
@@ -150,18 +138,29 @@ class Preview {
     if (shown_++ < flags_.samples) print(sample, where, {}, name_of(data::Fate::kKept), std::nullopt);
   }
 
-  // Exit status 2 by an Error when a sample has a fault.
-  void finish(const data::ConversationCounts& counts) const {
+  // Exit status 2 by an Error when a sample has a fault, and when no conversation of `files` is left.
+  void finish(const data::ConversationCounts& counts, const std::string& files) const {
     if (flags_.json)
       write_now(std::cout, dump_json(OrderedJson{{"summary", summary(counts)}}) + "\n");
     else
       write_now(std::cout, summary_text(counts));
+    if (!first_fault_ && lengths_.empty()) throw data::nothing_is_kept(files, counts, config_);
     if (!first_fault_) return;
     const std::string more = num_faults_ > 1 ? " (and " + std::to_string(num_faults_ - 1) + " more samples have a fault)" : "";
     throw Error(first_fault_->problem() + more, first_fault_->remedy());
   }
 
  private:
+  // Why a kept conversation is not trained on, by its place in its file; null where it is.
+  const char* why_unused(std::int64_t row_number) {
+    if (config_.max_samples > 0 && of_file_ == config_.max_samples) return "not used: beyond data.max_samples";
+    ++of_file_;
+    const data::RowChoice train{config_.validation_fraction > 0 ? data::RowChoice::Part::kTrain : data::RowChoice::Part::kAll, config_.validation_fraction};
+    if (train.takes(row_number)) return nullptr;
+    ++held_out_;
+    return "held out for validation";
+  }
+
   void count(const data::Sample& sample) {
     lengths_.push_back(static_cast<std::int64_t>(sample.ids.size()));
     tokens_ += lengths_.back();
@@ -202,6 +201,7 @@ class Preview {
                     {"longest", lengths_.empty() ? 0 : std::ranges::max(lengths_)},
                     {"rows", counts.rows},
                     {"conversations", counts.conversations},
+                    {"held_out", held_out_},
                     {"filtered", counts.filtered},
                     {"too_long", counts.too_long},
                     {"nothing_left", counts.nothing_left},
@@ -220,6 +220,7 @@ class Preview {
           " (" + std::to_string(100 * trained_ / tokens_) + " %), the longest of " + std::to_string(std::ranges::max(lengths_)) + " tokens";
     if (const std::string what = data::describe(counts); !what.empty())
       out += "; of " + std::to_string(counts.conversations) + " conversations " + what;
+    if (held_out_ > 0) out += "; " + std::to_string(held_out_) + " held out for validation";
     if (config_.packing == data::Packing::kBestFit)
       out += "; packed, the rows are " + std::to_string(static_cast<std::int64_t>(100 * fill())) + " % full";
     if (num_faults_ > 0) out += "; " + std::to_string(num_faults_) + " with a fault";
@@ -230,7 +231,7 @@ class Preview {
   const data::DataConfig& config_;
   const text::Tokenizer& tokenizer_;
   bool colour_;
-  std::int64_t shown_ = 0, tokens_ = 0, trained_ = 0, num_faults_ = 0;
+  std::int64_t shown_ = 0, tokens_ = 0, trained_ = 0, num_faults_ = 0, of_file_ = 0, held_out_ = 0;
   std::vector<std::int64_t> lengths_;
   std::optional<Error> first_fault_;
 };
@@ -252,7 +253,7 @@ int run_preview(const Arguments& arguments, Log& log) {
   PreviewFlags flags;
   declare(app, flags);
   Arguments rest = arguments;
-  flags.overrides = take_overrides(rest);
+  flags.overrides = take_settings(rest, {"--json"});
   if (parse(app, rest) == Parsed::kHelpShown) return 0;
   PreviewRecipe recipe = recipe_of(flags, log);
   const fs::path folder = recipe.model.tokenizer.empty() ? recipe.model.load : recipe.model.tokenizer;
@@ -260,18 +261,25 @@ int run_preview(const Arguments& arguments, Log& log) {
   Preview preview(flags, recipe.data, *tokenizer);
   const data::Categories categories(recipe.routing_supervision.categories);
   data::ConversationCounts counts;
+  std::string files;
   for (const fs::path& path : files_of(recipe.data)) {
+    files += (files.empty() ? "" : ", ") + path.string();
     if (data::has_conversations(recipe.data.format)) {
       const data::SampleMaker maker(recipe.data, {tokenizer.get(), folder}, categories);
+      if (files == path.string()) for (const std::string& note : data::notes_on(maker.format())) log.note(note);
+      preview.begin_file();
       counts.add(data::for_each_conversation(path, recipe.data, maker, num_processors(),
                                              [&](const data::TokenisedRow& row) { preview.add(row); }));
       continue;
     }
-    const auto dataset =
-        data::open_dataset(path, recipe.data, {tokenizer.get(), tokenizer->vocab_size(), data::LabelPolicy::kOptional, folder, categories});
-    for (std::int64_t i = 0; i < dataset->size(); ++i) preview.add(dataset->at(i), dataset->raw(i).where);
+    data::DataConfig of_file = recipe.data;
+    of_file.path = path;
+    of_file.blend.clear();
+    of_file.validation_path.clear();
+    const auto rows = data::open_datasets(of_file, {tokenizer.get(), tokenizer->vocab_size(), data::LabelPolicy::kOptional, folder, categories}).train;
+    for (std::int64_t i = 0; i < rows->size(); ++i) preview.add(rows->at(i), rows->raw(i).where);
   }
-  preview.finish(counts);
+  preview.finish(counts, files);
   return 0;
 }
 

@@ -12,11 +12,15 @@
 #include "sluice/base/json.h"
 #include "sluice/base/nearest.h"
 #include "sluice/cli/categories_flag.h"
+#include "sluice/cli/data_settings.h"
 #include "sluice/cli/hub.h"
 #include "sluice/cli/model_flags.h"
+#include "sluice/config/fields.h"
 #include "sluice/data/data_file.h"
 #include "sluice/eval/answers.h"
 #include "sluice/eval/evaluate.h"
+#include "sluice/train/recipe.h"
+#include "sluice/train/setting_names.h"
 
 namespace sluice::cli {
 namespace {
@@ -33,9 +37,9 @@ struct EvalFlags {
 void declare(CLI::App& app, EvalFlags& flags) {
   flags.model.add_to(app);
   app.add_option("--data,--data-file", flags.data, "File of rows, one JSON object a line")->required();
-  app.add_option("--format", flags.format, "qa (question, answer, expert_label), token_ids (input_ids, labels), text, or of conversations: messages, alpaca, sharegpt ...")
+  app.add_option("--format", flags.format, "qa (question, answer, expert_label), token_ids (input_ids, labels), text, or of conversations: messages, alpaca, sharegpt ... custom")
       ->capture_default_str();
-  flags.template_option = app.add_option("--template", flags.chat_template, "Conversations: chat (the tokenizer's own), alpaca, chatml, llama2 or llama3")->capture_default_str();
+  flags.template_option = app.add_option("--template", flags.chat_template, "Conversations: chat (the tokenizer's own), alpaca, chatml, llama2, llama3 or custom (data.custom_template)")->capture_default_str();
   app.add_option("--tokenizer", flags.tokenizer, "Folder or file of the tokenizer; default: the one in the model's folder");
   app.add_option("--max-samples", flags.max_samples, "Only the file's first N rows; 0: all")->check(whole_number(0));
   app.add_option("--batch-size", flags.batch_size, "Rows that run at once")->capture_default_str()->check(whole_number(1));
@@ -50,22 +54,50 @@ void declare(CLI::App& app, EvalFlags& flags) {
           ->check(whole_number(1));
   flags.categories.add_to(app);
   app.add_flag("--json", flags.json, "Print one JSON object; what was not measured is null");
+  app.footer("Further settings of a recipe's data section follow, as rows were trained on: data.train_on=last data.columns.prompt=question\n"
+             "data.template=custom data.custom_template=FILE");
 }
 
-// The value of `kind` ("format") that is called `name`.
-template <class E>
-E named(const std::string& kind, const std::string& name) {
-  const auto all = names(E{});
-  const auto found = std::ranges::find(all, name);
-  if (found == all.end()) throw Error("--" + kind + " " + name + " is not a " + kind, "use " + join_or({all.begin(), all.end()}));
-  return static_cast<E>(found - all.begin());
+// What an evaluation has flags for, or reads as it stands.
+void forbid_settings(const std::vector<config::Setting>& settings, const data::DataConfig& config, Violations& violations) {
+  static const std::vector<std::pair<std::string, std::string>> kNotHere{{"data.path", "give the file with --data"},
+                                                                         {"data.blend", "evaluate one file after the other, with --data"},
+                                                                         {"data.max_samples", "use --max-samples"},
+                                                                         {"data.packing", "leave it out: rows are evaluated one by one"},
+                                                                         {"data.shuffle", "leave it out: the order changes nothing"},
+                                                                         {"data.length_buckets", "leave it out: the order changes nothing"},
+                                                                         {"data.validation_path", "give the file with --data"},
+                                                                         {"data.validation_fraction", "give a file of held-out rows with --data"},
+                                                                         {"data.validation_samples", "use --max-samples"}};
+  const std::vector<std::string> of_conversations = config::keys(data::InstructConfig{}, "data");
+  for (const config::Setting& setting : settings) {
+    const auto found = std::ranges::find(kNotHere, setting.key, &std::pair<std::string, std::string>::first);
+    if (found != kNotHere.end()) violations.add(setting.key + " has no place in an evaluation", found->second);
+    if (!data::has_conversations(config.format) && std::ranges::find(of_conversations, setting.key) != of_conversations.end())
+      violations.add(setting.key + " has no effect on rows that are no conversations", "leave it out, or give their --format");
+  }
 }
+
+struct DataSection {
+  data::DataConfig data;
+  void fields(auto&& field) { field("data", data, ""); }
+};
 
 // Everything but the length of a row of text, which is the model's unless given.
-data::DataConfig data_config(const EvalFlags& flags) {
-  data::DataConfig config;
-  config.format = named<data::Format>("format", flags.format);
-  config.instruct.chat_template = named<data::Template>("template", flags.chat_template);
+data::DataConfig data_config(const EvalFlags& flags, std::vector<config::Setting> given) {
+  config::resolve_aliases(given, train::aliases());
+  train::split_lists(given);
+  std::vector<config::Setting> settings{{"data.format", {{flags.format}}, "--format"}};
+  if (flags.template_option->count() > 0) settings.push_back({"data.template", {{flags.chat_template}}, "--template"});
+  if (flags.seq_length > 0) settings.push_back({"data.seq_length", {{std::to_string(flags.seq_length)}}, "--seq-length"});
+  if (flags.max_target_length > 0) settings.push_back({"data.max_target_length", {{std::to_string(flags.max_target_length)}}, "--max-target-length"});
+  settings.insert(settings.end(), given.begin(), given.end());
+  Violations violations;
+  DataSection section;
+  config::apply(section, settings, violations);
+  data::DataConfig& config = section.data;
+  forbid_settings(given, config, violations);
+  violations.raise("the rows to evaluate");
   if (!data::has_conversations(config.format)) forbid(flags.template_option, "on rows that are no conversations", "leave it out, or give their --format");
   if (config.format != data::Format::kQa && !data::has_conversations(config.format)) {
     for (const CLI::Option* option : {flags.max_target_length_option, flags.exact_match_option})
@@ -75,8 +107,6 @@ data::DataConfig data_config(const EvalFlags& flags) {
     forbid(flags.seq_length_option, "on rows of token ids, which are used whole", "leave it out");
   config.path = flags.data;
   config.shuffle = false;
-  config.seq_length = flags.seq_length;
-  config.max_target_length = flags.max_target_length;
   return config.with_defaults();
 }
 
@@ -101,10 +131,7 @@ class Progress {
 OrderedJson with_all_keys(const monitor::Evaluation& evaluation) {
   const OrderedJson measured = monitor::to_json(evaluation);
   OrderedJson out;
-  for (const char* key : {"lm_loss", "perplexity", "exact_match", "routing"}) out[key] = measured.value(key, OrderedJson(nullptr));
-  for (const char* key : {"rouge_l", "turn_loss", "category_loss"}) {
-    if (measured.contains(key)) out[key] = measured[key];
-  }
+  for (const char* key : {"lm_loss", "perplexity", "exact_match", "rouge_l", "turn_loss", "category_loss", "routing"}) out[key] = measured.value(key, OrderedJson(nullptr));
   if (!evaluation.routing) return out;
   OrderedJson routing;
   for (const char* key : {"accuracy", "mutual_information_nats", "kl", "expert_share", "label_expert"})
@@ -154,9 +181,11 @@ int run_eval(const Arguments& arguments, Log& log) {
   CLI::App app("Loss, perplexity, exact match and routing of a model on a file of rows.", "sluice eval");
   EvalFlags flags;
   declare(app, flags);
-  if (parse(app, arguments) == Parsed::kHelpShown) return 0;
+  Arguments rest = arguments;
+  const std::vector<config::Setting> settings = take_settings(rest, {"--json"});
+  if (parse(app, rest) == Parsed::kHelpShown) return 0;
 
-  data::DataConfig config = data_config(flags);
+  data::DataConfig config = data_config(flags, settings);
   const data::DataFile rows(flags.data);  // says what is wrong with it before the model is read
   const generate::LoadedModel loaded = generate::open_model(flags.model.folder(), flags.model.scalar_type(), flags.model.adapter_folders());
   if ((config.format == data::Format::kText || data::has_conversations(config.format)) && config.seq_length == 0) config.seq_length = loaded.folder.config->max_positions();

@@ -76,7 +76,7 @@ void Translation::set(const Setting& from, const std::string& key, const Value& 
   if (former != out_.settings.end() && text_of(former->value) != text_of(value)) {
     return refuse(from, "means " + key + ", which " + former->where + " says is " + text_of(former->value), "keep one of the two");
   }
-  if (former == out_.settings.end()) out_.settings.push_back({key, value, from.key});
+  if (former == out_.settings.end()) out_.settings.push_back({key, value, from.key + (remark.empty() ? "" : " (" + remark + ")")});
   out_.report.push_back(said(from) + " -> " + key + " = " + text_of(value) + (remark.empty() ? "" : " (" + remark + ")"));
 }
 

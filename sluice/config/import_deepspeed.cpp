@@ -1,4 +1,6 @@
 // DeepSpeed's JSON, as Hugging Face's Accelerate and Trainer take it.
+#include <algorithm>
+
 #include "sluice/config/import_rules.h"
 
 namespace sluice::config {
@@ -49,6 +51,23 @@ void betas(const Setting& setting, Translation& translation) {
   translation.set(setting, "optimizer.beta2", {{setting.value.items[1]}});
 }
 
+// WarmupLR and its like rise by a logarithm unless told otherwise.
+constexpr const char* kLinearWarmup = "its warm-up is linear, where DeepSpeed's warmup_type log is not";
+
+void schedule(const Setting& setting, Translation& translation) {
+  static const std::vector<AliasValue> kNames{{"warmuplr", "constant"}, {"warmupdecaylr", "linear"}, {"warmupcosinelr", "cosine"}};
+  const auto ours = std::ranges::find(kNames, lower_case(text_of(setting.value)), &AliasValue::from);
+  if (ours == kNames.end()) return translation.refuse(setting, "cannot be honoured", "use WarmupDecayLR or WarmupCosineLR");
+  translation.set(setting, "optimizer.schedule", {{ours->to}}, translation.says("scheduler.params.warmup_type", "linear") ? "" : kLinearWarmup);
+}
+
+void warmup_type(const Setting& setting, Translation& translation) {
+  const std::string type = lower_case(text_of(setting.value));
+  if (type == "linear") return translation.pass_over(setting, "it is what there is");
+  if (type == "log") return translation.pass_over(setting, "warm-up is linear");
+  translation.refuse(setting, "cannot be honoured", "use linear");
+}
+
 // Activations that are shared out are first of all not kept: each layer's input alone is, and the rest computed again.
 void partition(const Setting& setting, Translation& translation) {
   if (is_true(setting))
@@ -94,14 +113,12 @@ std::vector<ImportRule> deepspeed_rules() {
       {"optimizer.params.betas", betas},
       passed_over_if("optimizer.params.adam_w_mode", {"true"}, "decay is decoupled", "use AdamW"),
       passed_over("optimizer.params.torch_adam", "kernels change no result"),
-      renamed_if("scheduler.type", "optimizer.schedule",
-                 {{"warmuplr", "constant"}, {"warmupdecaylr", "linear"}, {"warmupcosinelr", "cosine"}},
-                 "use WarmupDecayLR or WarmupCosineLR"),
+      {"scheduler.type", schedule},
       renamed("scheduler.params.warmup_num_steps", "optimizer.warmup_iters"),
       renamed("scheduler.params.warmup_max_lr", "optimizer.lr"),
       renamed("scheduler.params.total_num_steps", "train.train_iters"),
       passed_over_if("scheduler.params.warmup_min_lr", {"0", "0.0"}, "warm-up begins at 0", "use 0"),
-      passed_over_if("scheduler.params.warmup_type", {"linear"}, "it is what there is", "use linear"),
+      {"scheduler.params.warmup_type", warmup_type},
       passed_over_if("*deepspeed_config_file", {}, "", "this is Accelerate's file: import the one that it names"),
       passed_over("wall_clock_breakdown", "metrics.jsonl has the speed of each step"),
       passed_over("prescale_gradients", kOneProcess),

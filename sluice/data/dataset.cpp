@@ -7,6 +7,7 @@
 #include "sluice/data/blended_dataset.h"
 #include "sluice/data/instruct/blend.h"
 #include "sluice/data/instruct/conversation_dataset.h"
+#include "sluice/data/instruct/samples.h"
 #include "sluice/data/stored_dataset.h"
 
 namespace sluice::data {
@@ -53,11 +54,7 @@ std::vector<std::unique_ptr<Dataset>> open_file(const fs::path& path, const Data
   auto out = has_conversations(resolved.format) ? open_conversations(path, resolved, needs, most_rows, limits)
                                                 : open_lines(path, resolved, needs, most_rows, limits);
   if (std::all_of(out.begin(), out.end(), [](const auto& dataset) { return dataset->size() == 0; })) {
-    if (out[0]->counts().conversations.conversations > 0) {
-      throw Error("none of the " + std::to_string(out[0]->counts().conversations.conversations) + " conversations of " + path.string() + " is left to train on: " +
-                      describe(out[0]->counts().conversations),
-                  "raise data.seq_length = " + std::to_string(resolved.seq_length) + ", or set data.truncation=right");
-    }
+    if (const ConversationCounts& counts = out[0]->counts().conversations; counts.conversations > 0) throw nothing_is_kept(path.string(), counts, resolved);
     throw Error(path.string() + " holds no rows", "give a file with at least one row of the format data.format names");
   }
   return out;

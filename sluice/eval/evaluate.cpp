@@ -9,7 +9,6 @@
 #include "sluice/eval/exact_match.h"
 #include "sluice/eval/loss_groups.h"
 #include "sluice/eval/routing_figures.h"
-#include "sluice/loss/cross_entropy.h"
 #include "sluice/loss/objective.h"
 #include "sluice/parallel/apply.h"
 
@@ -46,7 +45,7 @@ monitor::Evaluation evaluate(const generate::Runnable& runnable, const data::Dat
   const at::NoGradGuard no_grad;
   const models::MoeShape moe = runnable.config.moe();
   RoutingCollector routing(moe, options.categories.size(), options.supervision);
-  double loss_sum = 0, targets = 0;
+  double loss_sum = 0, weight = 0;
   LossGroups groups;
   for (std::int64_t begin = 0; begin < dataset.size(); begin += options.batch_size) {
     const std::int64_t end = std::min(dataset.size(), begin + options.batch_size);
@@ -54,16 +53,16 @@ monitor::Evaluation evaluate(const generate::Runnable& runnable, const data::Dat
     const loss::BatchTensors tensors = loss::to_tensors(batch, loss::Tokens::kAll);
     const parallel::Pass pass = forward(runnable, tensors, options);
     if (batch.target_tokens > 0) {
-      const double sum = loss::cross_entropy(pass.hidden, runnable.model.head(), tensors.labels, 1.0).item<double>();
+      const double sum = loss::weighted_cross_entropy(pass.hidden, runnable.model.head(), tensors, 1.0).item<double>();
       groups.add(pass.hidden, runnable.model.head(), batch, tensors, sum);
       loss_sum += sum;
-      targets += static_cast<double>(batch.target_tokens);
+      weight += tensors.target_weight;
     }
     if (moe.num_layers > 0) routing.add(pass.routers, batch);
     if (options.on_progress) options.on_progress(end);
   }
   monitor::Evaluation out;
-  out.lm_loss = loss_sum / targets;
+  out.lm_loss = loss_sum / weight;
   out.perplexity = std::exp(*out.lm_loss);
   groups.fill(out, options.categories);
   if (moe.num_layers > 0) out.routing = routing.figures();

@@ -25,7 +25,7 @@ struct EvaluateOptions {
   std::function<void(std::int64_t rows)> on_progress;  // after each batch of the loss: rows done; may be empty
 };
 
-//   lm_loss     mean over all trained tokens of the set of -log p(token), nats
+//   lm_loss     mean over all trained tokens of the set of -log p(token), nats, by the rows' and messages' weights as in training
 //   perplexity  exp(lm_loss)
 //   turn_loss, category_loss  the same by an answer's place in its conversation and by the rows' labels
 //   routing     of a model with mixture layers: RoutingCollector

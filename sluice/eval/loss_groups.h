@@ -17,7 +17,7 @@ namespace sluice::eval {
 class LossGroups {
  public:
   // `hidden` [tokens, hidden] is what the model made of `batch`, after its final norm; `tensors` the batch as it took it; `sum` its loss,
-  // summed over the batch's tokens.
+  // summed over the batch's tokens, each times its weight.
   void add(const at::Tensor& hidden, const nn::Head& head, const data::Batch& batch, const loss::BatchTensors& tensors, double sum);
 
   // Fills turn_loss where any conversation has a second answer, and category_loss where any row has a label.
@@ -25,7 +25,7 @@ class LossGroups {
 
  private:
   struct Sum {
-    double loss = 0, tokens = 0;
+    double loss = 0, weight = 0;
   };
   using Sums = std::map<std::int64_t, Sum>;
   Sums turns_, categories_;

@@ -265,7 +265,7 @@ def test_what_it_writes_starts_up_to_files_that_are_not_there(tmp_path, case):
     done = sluice("train", "--config", tmp_path / "ours.yaml", *completed, "--dry-run", status=2)
     problems = re.findall(r"^- (.*)", done.stderr, re.MULTILINE) or [done.stderr.splitlines()[0]]
     for problem in problems:
-        assert "does not exist" in problem or "trains in one process" in problem or "is not in the Hugging Face cache" in problem or "no model of that name" in problem, done.stderr
+        assert "does not exist" in problem or "splits no model over processes" in problem or "is not in the Hugging Face cache" in problem or "no model of that name" in problem, done.stderr
     assert any("does not exist" in problem for problem in problems)
 
 
@@ -337,3 +337,11 @@ def test_a_command_that_is_not_whole_says_what_it_lacks(tmp_path):
     assert "primus, verl, megatron-bridge or deepspeed" in sluice("config", "import", "--from", "nemo", "x.yaml", status=2).stderr
     assert "x.yaml" in sluice("config", "import", "--from", "verl", tmp_path / "x.yaml", status=2).stderr
     assert "--from" in sluice("config", "--help").stdout
+
+
+def test_deepspeeds_logarithmic_warm_up_is_said_to_be_linear_in_the_recipe(tmp_path):
+    text = '{{"scheduler": {{"type": "WarmupDecayLR", "params": {{"warmup_num_steps": 10{more}}}}}}}'
+    said = "schedule: linear  # scheduler.type (its warm-up is linear, where DeepSpeed's warmup_type log is not)"
+    for more in ("", ', "warmup_type": "log"'):
+        assert said in import_of(tmp_path, "deepspeed", text.format(more=more)).stdout
+    assert "schedule: linear  # scheduler.type\n" in import_of(tmp_path, "deepspeed", text.format(more=', "warmup_type": "linear"')).stdout

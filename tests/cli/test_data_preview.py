@@ -110,3 +110,34 @@ def test_settings_of_conversations_are_idle_elsewhere(tmp_path):
     rows = write_rows(tmp_path / "qa.jsonl", [{"question": "Who?", "answer": "Ann"}])
     done = sluice("train", {**settings(tmp_path), "data.format": "qa"}, "--data-file", rows, "--output-dir", tmp_path / "run", status=2)
     assert "data.template has no effect" in done.stderr
+
+
+def test_rows_of_weight_0_are_named_as_such_and_nothing_else_is_no_success(tmp_path):
+    chat = CHATS[0]["messages"]
+    some = write_rows(tmp_path / "some.jsonl", [{"messages": chat}, {"messages": chat, "weight": 0}])
+    out = preview("--input", some, "--format", "messages", "--template", "alpaca").stdout
+    assert "1 samples" in out and "1 left out as their weight is 0" in out and "rank, language" not in out and "left out: its weight is 0" in out
+    none = write_rows(tmp_path / "none.jsonl", [{"messages": chat, "weight": 0}])
+    assert "none of the 1 conversations" in preview("--input", none, "--format", "messages", "--template", "alpaca", status=2).stderr
+
+
+def test_the_samples_that_training_leaves_out_are_left_out_here(tmp_path, chats):
+    more = {"data.max_samples": 20, "data.validation_fraction": 0.3}
+    lines = [json.loads(line) for line in preview("--input", chats, "--format", "messages", "--template", "alpaca", "--json", "--samples", 60, more).stdout.splitlines()]
+    summary = lines[-1]["summary"]
+    fates = [line["fate"] for line in lines[:-1]]
+    assert summary["samples"] + summary["held_out"] == 20 and 0 < summary["held_out"] < 20
+    assert fates.count("kept") == summary["samples"] and fates.count("held out for validation") == summary["held_out"] and fates.count("not used: beyond data.max_samples") == 40
+    done = sluice("train", settings(tmp_path), more, "--data-file", chats, "--output-dir", tmp_path / "run", "--dry-run")
+    assert f"data: {summary['samples']} rows, {summary['tokens']:,} tokens, {summary['trained_tokens']:,} of them trained on" in done.stdout
+    qa = write_rows(tmp_path / "qa.jsonl", [{"question": f"Who is {i}?", "answer": "Ann"} for i in range(9)])
+    assert "4 samples" in preview("--input", qa, "--format", "qa", "data.max_samples=4").stdout
+
+
+def test_marks_that_are_plain_text_are_noted(chats):
+    assert "the tokenizer has no token <|im_end|>: it is plain text" in preview("--input", chats, "--format", "messages", "--template", "chatml").stderr
+
+
+def test_an_object_over_several_lines_is_a_row(tmp_path):
+    (tmp_path / "one.json").write_text(json.dumps(CHATS[0], indent=2))
+    assert "1 samples" in preview("--input", tmp_path / "one.json", "--format", "messages", "--template", "alpaca").stdout

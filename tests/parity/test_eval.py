@@ -111,7 +111,8 @@ def test_without_preferences_what_needs_them_is_null(oracle, tmp_path):
     shutil.copytree(oracle.folder, plain, ignore=shutil.ignore_patterns("routing_supervision.json"))
     done = sluice("eval", "--model", plain, "--data", oracle.file, "--json", "--exact-match-samples", 0, "--max-samples", 8)
     made = json.loads(done.stdout)
-    assert set(made) == {"lm_loss", "perplexity", "exact_match", "routing", "category_loss"}
+    assert set(made) == {"lm_loss", "perplexity", "exact_match", "rouge_l", "turn_loss", "category_loss", "routing"}
+    assert made["rouge_l"] is None and made["turn_loss"] is None
     assert made["exact_match"] is None and made["routing"]["accuracy"] is None and made["routing"]["kl"] is None
     assert made["routing"]["mutual_information_nats"] > 0
     assert "routing_supervision.json" in done.stderr

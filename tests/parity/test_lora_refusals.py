@@ -169,6 +169,14 @@ def test_a_resume_with_another_scale_is_refused_as_with_another_rank(mixtral):
     train(mixtral, "train.train_iters=3", "--resume", "latest")
 
 
+def test_a_converters_command_line_is_taken_and_adapters_sent_to_merge(mixtral):
+    train(mixtral)
+    said = sluice("convert", "--framework", "megatron_bridge", "--load", mixtral / "run", "--hf_save_path", mixtral / "hf2", "--convert_to_hf", status=2).stderr
+    assert "--framework megatron_bridge changes nothing" in said and "holds adapters, not a whole model" in said and "sluice merge" in said
+    sluice("convert", "--framework", "megatron_bridge", "--load", mixtral / "hf", "--hf_save_path", mixtral / "hf2", "--convert_to_hf", "--verify", "none")
+    assert "--framework jax" in sluice("convert", "--framework", "jax", "--load", mixtral / "hf", "--hf_save_path", mixtral / "hf3", status=2).stderr
+
+
 def test_frozen_routers_are_named_where_nothing_is_left_to_train(mixtral):
     said = train(mixtral, "lora.target_modules=[router]", "moe.freeze_router=true", status=2).stderr
     assert "moe.freeze_router = true freezes the adapters of routers" in said and "train.freeze" not in said

@@ -1,5 +1,6 @@
 #include "sluice/data/instruct/cache.h"
 
+#include <chrono>
 #include <cstring>
 #include <random>
 
@@ -74,6 +75,17 @@ Sample SampleCache::at(std::int64_t index) const {
 std::string SampleCache::place(std::int64_t index) const {
   const Entry stored = entry(index);
   return {reinterpret_cast<const char*>(file_->bytes().data()) + stored.place, stored.place_length};
+}
+
+void remove_abandoned(const fs::path& folder) {
+  const auto a_day_ago = fs::file_time_type::clock::now() - std::chrono::hours(24);
+  std::error_code gone;  // what another process removes first, or what is another user's, is not ours to mend
+  for (fs::directory_iterator at(folder, gone), end; !gone && at != end; at.increment(gone)) {
+    if (at->path().filename().string().find(".tokens.") == std::string::npos) continue;
+    std::error_code failed;
+    const auto written = fs::last_write_time(at->path(), failed);
+    if (!failed && written < a_day_ago) fs::remove(at->path(), failed);
+  }
 }
 
 SampleCacheWriter::SampleCacheWriter(const fs::path& path)

@@ -52,6 +52,9 @@ class SampleCache {
   Footer footer_{};
 };
 
+// Removes what writers that were killed left in a folder of caches: unfinished files that nobody has written to for a day.
+void remove_abandoned(const fs::path& folder);
+
 // Writes one, whole or not at all. Several may write the same one at a time, in whatever threads, processes and machines: the last stays.
 class SampleCacheWriter {
  public:

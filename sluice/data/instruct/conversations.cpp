@@ -68,10 +68,6 @@ InstructCounts read_conversations(const fs::path& path, const DataConfig& config
   const FormatReader format = make_format(config, counts);
   const auto rows = open_rows(path, columns_of(format));
   const auto hand_on = [&](InstructRow&& row) {
-    if (row.weight == 0) {
-      ++counts.filtered;
-      return;
-    }
     ++counts.conversations;
     use(std::move(row));
   };

@@ -19,7 +19,7 @@ namespace sluice::data {
 //   "instruction", "input"    of the user's message of instructions with an input apart; its content is both, a line break between them.
 struct InstructRow {
   text::Conversation conversation;
-  float weight = 1;          // of its labels in the loss, > 0
+  float weight = 1;          // of its labels in the loss, >= 0
   OrderedJson expert_label;  // the row's, as it has it; null where it has none
   std::string where;         // "file:line", "file row 3": opens every Error about it
 };
@@ -27,7 +27,7 @@ struct InstructRow {
 struct InstructCounts {
   std::int64_t rows = 0;           // of the file
   std::int64_t conversations = 0;  // a tree, or a task with several instances, gives several
-  std::int64_t filtered = 0;  // OASST: messages of other ranks or languages, or deleted, with all replies to them; others: rows of weight 0
+  std::int64_t filtered = 0;       // OASST: messages of other ranks or languages, or deleted, with all replies to them
 };
 
 // Hands every conversation of `path` (.json, .jsonl, .parquet, each also .gz but for Parquet), in the order of the file, to `use`. Rows are

@@ -61,12 +61,30 @@ class JsonLines : public RowSource {
       if (!bytes_.next_line(line_)) return false;
       if (number_ == 1 && line_.starts_with("\xEF\xBB\xBF")) line_.erase(0, 3);  // a byte order mark
     } while (line_.find_first_not_of(" \t\r") == std::string::npos);
+    if (is_lone_brace()) take_rest();
     row = parse_row(line_, where());
     return true;
   }
   std::string where() const override { return bytes_.path().string() + ":" + std::to_string(number_); }
 
  private:
+  // How an object over several lines begins.
+  bool is_lone_brace() const {
+    const std::size_t first = line_.find_first_not_of(" \t\r");
+    return line_[first] == '{' && line_.find_first_not_of(" \t\r", first + 1) == std::string::npos;
+  }
+
+  // The lines up to the object's end.
+  void take_rest() {
+    Nesting nesting;
+    nesting.take('{');
+    for (std::string more; !nesting.closed();) {
+      if (!bytes_.next_line(more)) throw Error(where() + ": the file ends inside this row", "the file is not whole: copy or download it again");
+      for (const char c : more) nesting.take(c);
+      line_ += "\n" + more;
+    }
+  }
+
   ByteStream bytes_;
   std::string line_;
   std::int64_t number_ = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "sluice/data/dataset_counts.h"
 #include "sluice/data/formats.h"
 #include "sluice/data/instruct/mask.h"
 
@@ -82,6 +83,12 @@ std::optional<Error> fault_of(const Sample& sample, End end, MadeSample::Cut cut
 }
 
 }  // namespace
+
+Error nothing_is_kept(const std::string& path, const ConversationCounts& counts, const DataConfig& config) {
+  const std::string remedy = counts.weightless == counts.conversations ? "give rows and answers that are to be trained on a weight above 0"
+                                                                       : "raise data.seq_length = " + std::to_string(config.seq_length) + ", or set data.truncation=right";
+  return Error("none of the " + std::to_string(counts.conversations) + " conversations of " + path + " is left to train on: " + describe(counts), remedy);
+}
 
 SampleMaker::SampleMaker(const DataConfig& config, const TokenizerSource& tokenizer, const Categories& categories)
     : config_(config), tokenizer_(*tokenizer.tokenizer), format_(make_prompt_template(config.instruct, tokenizer)), categories_(categories) {}

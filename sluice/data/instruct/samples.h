@@ -7,6 +7,7 @@
 #include "sluice/data/categories.h"
 #include "sluice/data/config.h"
 #include "sluice/data/instruct/conversations.h"
+#include "sluice/data/instruct/counts.h"
 #include "sluice/data/instruct/templates.h"
 #include "sluice/data/sample.h"
 
@@ -27,6 +28,9 @@ struct MadeSample {
   Cut cut = Cut::kNo;          // lost tokens to data.seq_length
   std::optional<Error> fault;  // what is wrong with its mask: nothing trained on, everything, or no end token; names where it stands
 };
+
+// A file of which no conversation is kept, with what became of them.
+Error nothing_is_kept(const std::string& path, const ConversationCounts& counts, const DataConfig& config);
 
 // Thread-safe; borrows the tokenizer.
 class SampleMaker {

@@ -95,13 +95,17 @@ ConversationCounts for_each_conversation(const fs::path& path, const DataConfig&
   return tokeniser.counts;
 }
 
+std::vector<std::string> notes_on(const PromptTemplate& format) {
+  if (format.plain_end.empty()) return {};
+  return {"the tokenizer has no token " + format.plain_end + ": it is plain text, and generation must stop at that text"};
+}
+
 TokenisedFile tokenise(const fs::path& path, const DataConfig& config, const TokenizerSource& tokenizer, const Categories& categories) {
   const SampleMaker maker(config, tokenizer, categories);
   const std::string key = cache_key(path, config, maker, tokenizer.path);
-  const fs::path cache = cache_folder(config.instruct.cache_dir) / (key + ".tokens");
-  TokenisedFile out{path, nullptr, {}};
-  if (const std::string& end = maker.format().plain_end; !end.empty())
-    out.notes.push_back("the tokenizer has no token " + end + ": it is plain text, and generation must stop at that text");
+  const fs::path folder = cache_folder(config.instruct.cache_dir), cache = folder / (key + ".tokens");
+  remove_abandoned(folder);
+  TokenisedFile out{path, nullptr, notes_on(maker.format())};
   if (fs::exists(cache)) {
     try {
       out.samples = std::make_shared<const SampleCache>(cache, key);

@@ -19,6 +19,9 @@ struct TokenisedFile {
   std::string where(std::int64_t index) const { return path.string() + samples->place(index); }
 };
 
+// Notes on how the samples are written that the user may not expect; none where all is as usual.
+std::vector<std::string> notes_on(const PromptTemplate& format);
+
 // Reads, renders, tokenises and checks every conversation of `path`, on all processors, unless an earlier run did so with the same
 // file, tokenizer, template and settings. Error as read_conversations, SampleMaker::make and MadeSample::fault, the first in the file;
 // nothing is put into the cache then.

@@ -107,6 +107,29 @@ TEST_F(ConversationDatasetTest, CountsWhatIsLeftOut) {
   EXPECT_NE(error_of(settings, needs()).find("none of the 34 conversations"), std::string::npos);
 }
 
+TEST_F(ConversationDatasetTest, RowsOfWeight0AreCountedAsThat) {
+  const DataConfig settings = config(write("rows.jsonl", rows(3) + rows(2, 3, R"(, "weight": 0)")));
+  const auto counts = open_datasets(settings, needs()).train->counts();
+  EXPECT_EQ(counts.rows, 3);
+  EXPECT_EQ(counts.conversations.conversations, 5);
+  EXPECT_EQ(counts.conversations.weightless, 2);
+  EXPECT_EQ(describe(counts.conversations), "2 left out as their weight is 0");
+  const std::string error = error_of(config(write("none.jsonl", rows(2, 0, R"(, "weight": 0)"))), needs());
+  EXPECT_NE(error.find("none of the 2 conversations"), std::string::npos) << error;
+  EXPECT_NE(error.find("a weight above 0"), std::string::npos) << error;
+}
+
+TEST_F(ConversationDatasetTest, WhatAKilledWriterLeftGoesAfterADay) {
+  fs::create_directories(folder_ / "cache");
+  const fs::path old = folder_ / "cache" / "0a.tokens.12345.tmp77", young = folder_ / "cache" / "0a.tokens.12346.tmp78", other = folder_ / "cache" / "0a.tokens";
+  for (const fs::path& file : {old, young, other}) write_file_atomic(file, "half");
+  for (const fs::path& file : {old, other}) fs::last_write_time(file, fs::file_time_type::clock::now() - std::chrono::hours(25));
+  open_datasets(config(write("rows.jsonl", rows(3))), needs());
+  EXPECT_FALSE(fs::exists(old));
+  EXPECT_TRUE(fs::exists(young));
+  EXPECT_TRUE(fs::exists(other));
+}
+
 TEST_F(ConversationDatasetTest, ASecondOpeningReadsTheCache) {
   const DataConfig settings = config(write("rows.jsonl", rows(20)));
   const auto first = open_datasets(settings, needs());

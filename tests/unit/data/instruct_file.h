@@ -25,11 +25,13 @@ inline std::vector<InstructRow> conversations_of(const fs::path& path, const Dat
   return rows;
 }
 
-// The messages of each conversation of a JSONL file of `lines`, as JSON.
+// The messages of each conversation, but those of weight 0, of a JSONL file of `lines`, as JSON.
 inline std::vector<std::string> messages_of(const std::string& lines, const DataConfig& config, InstructCounts* counts = nullptr) {
   const ScratchRows file(lines);
   std::vector<std::string> messages;
-  for (const InstructRow& row : conversations_of(file.path(), config, counts)) messages.push_back(row.conversation.messages.dump());
+  for (const InstructRow& row : conversations_of(file.path(), config, counts)) {
+    if (row.weight > 0) messages.push_back(row.conversation.messages.dump());
+  }
   return messages;
 }
 inline std::vector<std::string> messages_of(const std::string& lines, Format format) { return messages_of(lines, config_of(format)); }

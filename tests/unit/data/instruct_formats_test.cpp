@@ -53,18 +53,21 @@ TEST(Conversations, CarryToolsVariablesWeightsAndLabelsOfTheirRow) {
 )");
   InstructCounts counts;
   const auto rows = conversations_of(file.path(), config_of(Format::kPromptResponse), &counts);
-  ASSERT_EQ(rows.size(), 3u);
+  ASSERT_EQ(rows.size(), 4u);
   EXPECT_EQ(rows[0].conversation.tools.dump(), R"([{"type":"function","function":{"name":"f","parameters":{}}}])");
   EXPECT_EQ(rows[1].conversation.tools.dump(), R"([{"type":"function","function":{"name":"f"}}])");
   EXPECT_TRUE(rows[2].conversation.tools.is_null());
+  EXPECT_TRUE(rows[3].conversation.tools.is_null());
   EXPECT_EQ(rows[0].weight, 0.25f);
   EXPECT_EQ(rows[1].weight, 1.f);
+  EXPECT_EQ(rows[2].weight, 0.f);
   EXPECT_EQ(rows[0].expert_label, "factual_lookup");
   EXPECT_TRUE(rows[1].expert_label.is_null());
   EXPECT_EQ(rows[0].conversation.variables.dump(), R"({"enable_thinking":false})");
   EXPECT_EQ(counts.rows, 4);
-  EXPECT_EQ(counts.filtered, 1);
-  EXPECT_EQ(rows[2].where, file.path().string() + ":4");
+  EXPECT_EQ(counts.conversations, 4);
+  EXPECT_EQ(counts.filtered, 0);
+  EXPECT_EQ(rows[3].where, file.path().string() + ":4");
 }
 
 TEST(Conversations, OfInstructionsJoinInstructionAndInputAndKeepBoth) {

@@ -49,6 +49,11 @@ TEST(JsonRowsOfAFile, AreLinesOrTheElementsOfAnArrayEachWithItsPlace) {
   EXPECT_TRUE(rows_in("").empty());
 }
 
+TEST(JsonRowsOfAFile, MayBeObjectsOverSeveralLines) {
+  EXPECT_EQ(rows_in("{\n  \"a\": {\n    \"b\": \"}\"\n  }\n}\n{\"a\":2}\n"), (std::vector<std::string>{":1 {\"a\":{\"b\":\"}\"}}", ":6 {\"a\":2}"}));
+  EXPECT_NE(complaint("{\n  \"a\": 1\n").find(":1: the file ends inside this row"), std::string::npos);
+}
+
 TEST(JsonRowsOfAFile, AreTheSameGzipped) {
   const ScratchRows folder("");
   for (const std::string bytes : {"{\"a\":1}\n{\"a\":2}\n", "[{\"a\":1},\n{\"a\":2}]"}) {
