@@ -6,7 +6,7 @@ namespace sluice {
 inline constexpr int kInterruptedStatus = 130;
 
 // From now on SIGINT, SIGTERM and SIGHUP end the program at once with kInterruptedStatus, while a model is still loading for instance.
-// SIGHUP stays ignored where it was: so nohup asks. Once, by main.
+// SIGHUP stays ignored where it was: so nohup asks. Once, by main; needs nothing that a constructor sets up.
 void exit_on_interrupt();
 
 // While it lives, the three signals only set a flag; a second one ends the program at once, as the signal itself would. One at a time.

@@ -48,7 +48,7 @@ Benchmark parse_benchmark(const Arguments& arguments, BenchmarkKind kind) {
       const std::string& text = value();
       if (!config::parse_scalar(text, *size->second).empty() || *size->second < 1) throw Error(flag + " " + text + " is not a size", "give a whole number of at least 1");
     } else if (std::ranges::find(known, flag) == known.end()) {
-      throw Error("unknown flag " + flag, "did you mean " + nearest(flag, known) + "?");
+      throw Error("unknown flag " + flag, did_you_mean(flag, known) + "the flags are " + join_or(known));
     } else if (flag == "--dtype") {
       benchmark.precision = precision_of(value());
     } else if (flag == "--recompute") {

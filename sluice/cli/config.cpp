@@ -41,8 +41,8 @@ config::Setting flag_setting(const std::string& word, const std::string& value) 
   const std::vector<std::string> keys = train::setting_keys();
   if (std::ranges::find(keys, setting[0].key) != keys.end()) return {setting[0].key, setting[0].value, "--" + word};
   std::vector<std::string> known;
-  for (const train::Flag& one : train::flags()) known.push_back(one.name);
-  throw Error("unknown flag --" + word, "did you mean --" + nearest(name, known) + "? `sluice train --help` lists all");
+  for (const train::Flag& one : train::flags()) known.push_back("--" + one.name);
+  throw Error("unknown flag --" + word, did_you_mean("--" + name, known) + "`sluice train --help` lists all");
 }
 
 Rest read_rest(const Arguments& words) {

@@ -196,7 +196,7 @@ int run_data(const Arguments& arguments, Log& log) {
     names.push_back(command.name);
   }
   throw Error("there is no `sluice data " + arguments[0] + "`",
-              "did you mean '" + nearest(name, names) + "'? `sluice data --help` lists all");
+              did_you_mean(name, names, "'") + "`sluice data --help` lists all");
 }
 
 }  // namespace sluice::cli

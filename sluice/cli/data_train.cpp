@@ -125,12 +125,13 @@ int run_train_tokenizer(const Arguments& arguments, Log& log) {
       ->capture_default_str()
       ->check(whole_number(1));
   app.add_option("--bos", roles.bos, "Token that begins a text; default: none");
-  app.add_option("--eos", roles.eos, "Token that ends an answer")->capture_default_str();
+  app.add_option("--eos", roles.eos, "Token that ends a text; training and generation need one")->capture_default_str();
   app.add_option("--pad", roles.pad, "Token that fills up")->capture_default_str();
   app.add_option("--model-max-length", roles.model_max_length, "Longest text the model is meant for, in tokens")
       ->capture_default_str()
       ->check(whole_number(1));
   if (parse(app, arguments) == Parsed::kHelpShown) return 0;
+  if (roles.eos.empty()) throw Error("--eos is empty: training ends every answer with that token, and generation stops at it", "name one, or leave --eos out: </s>");
   for (const std::string& token : {roles.bos, roles.eos, roles.pad}) {
     if (!token.empty() && std::ranges::find(training.special_tokens, token) == training.special_tokens.end())
       training.special_tokens.push_back(token);

@@ -38,7 +38,7 @@ std::vector<std::string> words_of(const CLI::App& app, const Arguments& argument
     const auto equals = word.find('=');
     const std::string name = word.substr(0, equals);
     const CLI::Option* option = app.get_option_no_throw(name);
-    if (!option) throw Error("unknown flag " + name, "did you mean " + nearest(name, names) + "? " + help + " lists all");
+    if (!option) throw Error("unknown flag " + name, did_you_mean(name, names) + help + " lists all");
     words.push_back(name);
     if (option->get_items_expected_max() == 0) {
       if (equals != std::string::npos) throw Error(name + " takes no value", "write " + name + " alone");

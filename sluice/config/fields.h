@@ -43,10 +43,10 @@ void apply(S& root, const std::vector<Setting>& settings, Violations& violations
       const std::string expected = parse_value(setting.value, field);
       if (expected.empty()) return;
       field = before;
-      violations.add(setting.where + ": " + key + " = '" + (setting.value.items.empty() ? "" : setting.value.items[0]) + "' is not " + expected,
+      violations.add(setting.where + ": " + key + " = " + as_written(setting.value) + " is not " + expected,
                      "give " + expected + ", for example " + key + "=" + format(before));
     }, prefix);
-    if (!known) violations.add(setting.where + ": unknown setting '" + setting.key + "'", "did you mean '" + nearest(setting.key, keys(root, prefix)) + "'?");
+    if (!known) violations.add(setting.where + ": unknown setting '" + setting.key + "'", did_you_mean(setting.key, keys(root, prefix), "'") + "the names are " + join_or(keys(root, prefix)));
   }
 }
 

@@ -85,7 +85,8 @@ void load(const fs::path& path, const std::vector<fs::path>& folders, std::vecto
   std::vector<Setting> own;
   Flattener(file, own).flatten(file.root);
   for (const Setting& setting : own) {
-    if (setting.key != "base" || setting.value.items.empty()) continue;
+    if (setting.key != "base" || setting.value.is_null) continue;
+    if (setting.value.is_list) throw Error(setting.where + ": `base:` is one recipe, not a list", "name one; it may have a `base:` in turn");
     const fs::path beside = path.parent_path() / setting.value.items[0];
     load(fs::is_regular_file(beside) ? beside : find_recipe(setting.value.items[0], folders), folders, chain, out);
   }
@@ -129,9 +130,8 @@ fs::path find_recipe(const std::string& name_or_path, const std::vector<fs::path
       known.push_back(entry.path().stem());
     }
   }
-  const std::string near = nearest(fs::path(name_or_path).stem().string(), known);
   throw Error("there is no recipe '" + name_or_path + "'",
-              near.empty() ? "give the path of a YAML file" : "give the path of a YAML file, or a name that `sluice recipes list` shows; nearest: " + near);
+              did_you_mean(fs::path(name_or_path).stem().string(), known, "'") + "give the path of a YAML file" + (known.empty() ? "" : ", or a name that `sluice recipes list` shows"));
 }
 
 Setting parse_override(const std::string& text) {

@@ -46,6 +46,13 @@ std::string parse_scalar(std::string_view text, std::int64_t& out) {
 
 std::string parse_scalar(std::string_view text, double& out) { return parse_number(text, out) && std::isfinite(out) ? "" : "a number"; }
 
+std::string as_written(const Value& value) {
+  if (!value.is_list) return "'" + (value.items.empty() ? "" : value.items[0]) + "'";
+  std::string out;
+  for (const std::string& item : value.items) out += (out.empty() ? "" : ", ") + item;
+  return "[" + out + "]";
+}
+
 std::string format(const std::string& value) {
   if (plain(value)) return value;
   std::string out = "\"";

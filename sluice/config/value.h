@@ -52,8 +52,10 @@ std::string parse_scalar(std::string_view text, E& out) {
 template <class T>
 std::string parse_value(const Value& value, T& out) {
   if (value.is_null) return "";
-  if (value.is_list) return "one value, not a list";
-  return parse_scalar(value.items.at(0), out);
+  if (!value.is_list) return parse_scalar(value.items.at(0), out);
+  T ignored{};
+  const std::string kind = parse_scalar("", ignored);  // what would have been right
+  return "one value" + (kind.empty() ? "" : ", " + kind);
 }
 template <class T>
 std::string parse_value(const Value& value, std::optional<T>& out) {
@@ -70,6 +72,9 @@ std::string parse_value(const Value& value, std::vector<T>& out) {
   }
   return "";
 }
+
+// 'text', or [a, b]: a value as a message shows it.
+std::string as_written(const Value& value);
 
 // The shortest text that reads back as the same value.
 std::string format(const std::string& value);

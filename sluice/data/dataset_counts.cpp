@@ -61,6 +61,7 @@ void DatasetCounts::add(const DatasetCounts& other) {
   rows += other.rows;
   tokens += other.tokens;
   target_tokens += other.target_tokens;
+  if (other.longest_row > longest_row) longest_at = other.longest_at;
   longest_row = std::max(longest_row, other.longest_row);
   cut_prompts += other.cut_prompts;
   cut_answers += other.cut_answers;

@@ -13,6 +13,7 @@ namespace sluice::data {
 // Sums over all rows of a data set.
 struct DatasetCounts {
   std::int64_t rows = 0, tokens = 0, target_tokens = 0, longest_row = 0;
+  std::string longest_at;  // "file:line" of the first row so long; empty where rows are no lines
   std::int64_t cut_prompts = 0, cut_answers = 0, cut_texts = 0;  // rows that lost tokens to seq_length or max_target_length
   std::vector<std::int64_t> labelled;  // by label number, up to the highest there is
   std::int64_t unlabelled = 0;

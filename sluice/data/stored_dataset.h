@@ -33,7 +33,9 @@ class StoredDataset : public Dataset {
   void offer(const ReadRow& read, std::int64_t row, const LinePlace& place, std::int64_t skip) {
     if (!limit_.choice.takes(row) || (limit_.most > 0 && size() >= limit_.most)) return;
     keep(row, place, skip);
+    const std::int64_t longest = counts_.longest_row;
     counts_.add(read);
+    if (counts_.longest_row > longest) counts_.longest_at = rows_->file.path().string() + ":" + std::to_string(place.number + 1);
   }
 
  protected:

@@ -54,7 +54,7 @@ std::string did_you_mean(const std::string& key) {
   for (const config::Setting& setting : nearest) {
     if (const std::string quoted = "'" + setting.key + "'"; std::ranges::find(meant, quoted) == meant.end()) meant.push_back(quoted);
   }
-  return "did you mean " + join_or(meant) + "?";
+  return meant.empty() ? "there is nothing near that name; `sluice train --help` lists all settings" : "did you mean " + join_or(meant) + "?";
 }
 
 void check_names(std::vector<config::Setting>& settings, Violations& violations) {

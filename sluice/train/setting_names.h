@@ -14,7 +14,7 @@ bool is_model_size(const std::string& key);
 // Every setting's key, the sizes of all architectures included, each once.
 std::vector<std::string> setting_keys();
 
-// "did you mean 'train.seed'?", by the keys and their other spellings (aliases).
+// "did you mean 'train.seed'?", by the keys and their other spellings (aliases); how to list them all where none is near.
 std::string did_you_mean(const std::string& key);
 
 // Takes the settings that no section and no architecture has out of `settings`, and adds each to `violations` with what was probably meant;

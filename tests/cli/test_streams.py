@@ -132,6 +132,15 @@ def test_a_signal_ends_what_has_nothing_to_save(tmp_path, tiny_mixtral, number):
     assert not (tmp_path / "out.safetensors").exists()
 
 
+@pytest.mark.parametrize("seconds", [0.05, 0.1, 0.2])
+def test_a_signal_while_the_program_starts_ends_it_as_later(tmp_path, seconds):
+    """Most of the start is the libraries' own, before main: without handlers the signal itself would end the program."""
+    process = start("train", TINY_RUN, LONG, "--output-dir", tmp_path / "run")
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    assert ending(process) == 130
+
+
 def test_logits_are_not_written_over_a_device(tmp_path, tiny_mixtral):
     (tmp_path / "tokens.json").write_text("[[5, 6, 7]]")
     (tmp_path / "link").symlink_to(tmp_path / "out.safetensors")

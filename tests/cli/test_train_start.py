@@ -158,3 +158,10 @@ def test_a_loss_that_is_no_number_keeps_the_checkpoints_before_it(tmp_path):
     assert "step 6" in done.stderr and all(f"checkpoints/{name}" in done.stderr for name in names)
     train(run, settings, {"train.train_iters": 6}, "--resume", run / "checkpoints" / "step-00000004")
     assert [row["step"] for row in metrics(run)] == [1, 2, 3, 4, 5, 6] and latest_checkpoint(run).name == "step-00000006"
+
+
+def test_an_end_that_the_model_would_not_stop_at_is_said(tmp_path):
+    said = train(tmp_path / "other", "model.eos_token_id=5").stderr
+    assert "rows end with token 0" in said and "eos_token_id is 5" in said
+    assert "eos_token_id" not in train(tmp_path / "several", "model.eos_token_id=[5, 0]").stderr
+    assert "eos_token_id" not in train(tmp_path / "same").stderr

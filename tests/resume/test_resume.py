@@ -402,3 +402,18 @@ def test_a_best_that_was_removed_is_found_anew(tmp_path):
     shutil.rmtree(run / "checkpoints" / "step-00000006")
     done = train(run, {**VALIDATED, "train.train_iters": 10, "optimizer.lr": 3}, "--resume", "latest")
     assert best_of(run)[0] == 10 and "found anew" in done.stderr
+
+
+def test_a_resume_without_a_recipe_goes_on_by_the_runs_own(tmp_path):
+    reference = tmp_path / "reference"
+    train(reference, SETTINGS, {"train.train_iters": 6, "checkpoint.keep": 5})
+    for name, resume in [("run", "."), ("step", "checkpoints/step-00000003")]:
+        moved = shutil.copytree(reference, tmp_path / name)
+        shutil.rmtree(moved / "checkpoints" / "step-00000006")
+        (moved / "checkpoints" / "latest").write_text("step-00000003\n")
+        done = sluice("train", "--resume", moved / resume)
+        assert f"the recipe is {moved / 'config.yaml'}" in done.stderr and "has no effect" not in done.stderr
+        require_same_run(moved, reference)
+    sluice("train", "--resume", reference, "train.train_iters=8", "log.interval=2", "--output-dir", tmp_path / "longer")
+    assert [row["step"] for row in metrics(tmp_path / "longer")][-1] == 8, "flags and settings win over the run's recipe"
+    assert latest_checkpoint(reference).name == "step-00000006", "and so does another folder"

@@ -71,6 +71,20 @@ TEST(Nearest, PicksTheSmallestEditDistance) {
   EXPECT_EQ(join_or({"1", "2", "4"}), "1, 2 or 4");
 }
 
+TEST(Nearest, TwoNeighboursSwappedAreOneSlip) {
+  EXPECT_EQ(edit_distance("iters", "itres"), 1u);
+  EXPECT_EQ(edit_distance("ab", "ba"), 1u);
+  EXPECT_EQ(edit_distance("ca", "abc"), 3u);  // 2 only where letters may change between the two that are swapped
+}
+
+TEST(Nearest, SuggestsNothingWhereNothingIsNear) {
+  const std::vector<std::string> names{"train", "tokenize", "--model", "--batch-size"};
+  EXPECT_EQ(did_you_mean("tarin", names, "'"), "did you mean 'train'? ");
+  EXPECT_EQ(did_you_mean("--modle", names), "did you mean --model? ");
+  EXPECT_EQ(did_you_mean("token", names), "did you mean tokenize? ");
+  for (const char* far : {"foo", "nope", "xyz", "--nonsense"}) EXPECT_EQ(did_you_mean(far, names), "") << far;
+}
+
 TEST(Check, AFailedInvariantCarriesItsStack) {
   try {
     SLUICE_CHECK(1 == 2, "numbers broke");

@@ -9,7 +9,7 @@ const std::vector<std::string> kKnown{"model.architecture",      "model.load",  
                                       "model.intermediate_size", "data.path",            "data.seq_length",          "data.max_target_length",
                                       "data.shuffle",            "train.train_iters",    "train.micro_batch_size",   "train.global_batch_size",
                                       "train.seed",              "train.freeze",         "optimizer.lr",             "optimizer.min_lr",
-                                      "optimizer.eps",           "optimizer.schedule",   "optimizer.weight_decay",   "moe.aux_loss",
+                                      "model.rope_theta",        "model.qk_nope_head_dim",        "optimizer.eps",           "optimizer.schedule",   "optimizer.weight_decay",   "moe.aux_loss",
                                       "moe.aux_loss_scope",      "moe.router_aux_loss_coef", "moe.freeze_router",    "routing_supervision.weight",
                                       "checkpoint.keep",         "log.interval",         "parallelism.tensor_model_parallel_size", "output_dir"};
 
@@ -34,6 +34,8 @@ TEST(NearestSetting, ALetterWrongAnAbbreviationAWordLeftOutOrAnotherSectionFindW
       {"freeze", "train.freeze"},
       {"checkpointing.keep", "checkpoint.keep"},
       {"outputdir", "output_dir"},
+      {"train.itres", "train.train_iters"},
+      {"train.iter", "train.train_iters"},
   };
   for (const auto& [written, meant] : cases) EXPECT_EQ(nearest_settings(written, kKnown), std::vector<std::string>{meant}) << written;
 }
@@ -44,6 +46,10 @@ TEST(NearestSetting, SeveralThatAreEquallyNearAreAllNamed) {
   EXPECT_EQ(nearest_settings("batch_size", kKnown), sizes);
   EXPECT_EQ(quoted_nearest("batch_size", kKnown), "'train.micro_batch_size' or 'train.global_batch_size'");
   EXPECT_EQ(quoted_nearest("anything", {}), "");
+}
+
+TEST(NearestSetting, NoneIsNamedWhereNoneIsNear) {
+  for (const char* far : {"foo", "nope", "xyz", "train.foo", "moe.nonsense", "model.number_of_things"}) EXPECT_EQ(nearest_settings(far, kKnown), std::vector<std::string>{}) << far;
 }
 
 }  // namespace
