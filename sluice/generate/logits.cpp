@@ -34,6 +34,12 @@ at::Tensor tensor_of(const TokenRows& rows, std::size_t begin, std::size_t end) 
   return ids;
 }
 
+// Of a chunk that is just written, [tokens, vocab]. A sum is not finite where an element is not, or where finite ones overflow.
+void require_finite(const at::Tensor& logits) {
+  if (at::isfinite(logits.sum()).item<bool>() || at::isfinite(logits).all().item<bool>()) return;
+  throw Error("the model's logits are not finite numbers", "check the checkpoint's weights (a run that diverged?), or try --dtype fp32");
+}
+
 }  // namespace
 
 TokenRows read_token_rows(const fs::path& path) {
@@ -66,7 +72,9 @@ void for_each_logits(const Runnable& runnable, const TokenRows& rows, const std:
     const nn::ForwardContext context{{static_cast<std::int64_t>(end - begin), seq, {}, {}, {}}, nn::local_seams(), nn::Mode::kInference};
     const at::Tensor hidden = parallel::forward(runnable.model, tensor_of(rows, begin, end), context, parallel::Recompute::kNone).hidden;
     for (std::int64_t at = 0; at < hidden.size(0); at += chunk) {
-      take(nn::head_logits(hidden.narrow(0, at, std::min(chunk, hidden.size(0) - at)), runnable.model.head()).contiguous());
+      const at::Tensor logits = nn::head_logits(hidden.narrow(0, at, std::min(chunk, hidden.size(0) - at)), runnable.model.head()).contiguous();
+      require_finite(logits);
+      take(logits);
     }
   }
 }

@@ -18,7 +18,8 @@ using TokenRows = std::vector<std::vector<std::int32_t>>;
 TokenRows read_token_rows(const fs::path& path);
 
 // Calls `take` with the logits of the rows' tokens in order, row after row, a chunk at a time: float32 [chunk, vocab]. Memory stays at
-// one chunk of logits whatever the rows. Error when rows differ in length, or one is empty, too long, or outside the vocabulary.
+// one chunk of logits whatever the rows. Error when rows differ in length, or one is empty, too long, or outside the vocabulary; and when
+// logits are not finite.
 void for_each_logits(const Runnable& runnable, const TokenRows& rows, const std::function<void(const at::Tensor& logits)>& take);
 
 // All at once: float32 [rows, seq, vocab].

@@ -84,6 +84,18 @@ void check_epsilon(const char* name, double eps, Violations& violations) {
   if (!(eps >= 0 && eps < 1)) violations.add("model." + std::string(name) + " = " + config::format(eps) + " is not from 0 to below 1", "use 1e-5 or 1e-6");
 }
 
+void check_initializer_range(double initializer_range, Violations& violations) {
+  constexpr double kWidest = 1e3;  // far above any use, and far below what float32 can hold
+  if (initializer_range >= 0 && initializer_range <= kWidest) return;
+  violations.add("model.initializer_range = " + config::format(initializer_range) + " is not from 0 to " + config::format(kWidest), "use the standard deviation of the first weights, such as 0.02");
+}
+
+void check_token_id(const std::string& key, std::int64_t id, std::int64_t vocab_size, Violations& violations) {
+  if (id >= 0 && id < vocab_size) return;
+  violations.add(key + " = " + std::to_string(id) + " is not a token of the model, whose vocabulary has " + std::to_string(vocab_size),
+                 "use 0 to " + std::to_string(vocab_size - 1) + ", or leave it out: the tokenizer's is taken then");
+}
+
 void check_parameter_count(double parameters, Violations& violations) {
   if (parameters > 1e14) violations.add("model.* sizes ask for " + config::format(parameters) + " parameters", "use smaller sizes");
 }

@@ -13,6 +13,9 @@
 
 namespace sluice::models {
 
+// Adds the token id of setting `key` where the vocabulary has none of that number.
+void check_token_id(const std::string& key, std::int64_t id, std::int64_t vocab_size, Violations& violations);
+
 // The parts of ModelConfig that follow from Derived::fields() alone.
 template <class Derived>
 class FieldsConfig : public ModelConfig {
@@ -20,7 +23,10 @@ class FieldsConfig : public ModelConfig {
   std::optional<std::int64_t> bos_token_id, pad_token_id;
   std::vector<std::int64_t> eos_token_id;
 
-  void apply(const std::vector<config::Setting>& settings, Violations& violations) override { config::apply(self(), settings, violations, "model"); }
+  void apply(const std::vector<config::Setting>& settings, Violations& violations) override {
+    config::apply(self(), settings, violations, "model");
+    check_token_ids(settings, violations);
+  }
   std::vector<std::pair<std::string, std::string>> settings() const override {
     std::vector<std::pair<std::string, std::string>> out;
     Derived copy = self();
@@ -29,9 +35,11 @@ class FieldsConfig : public ModelConfig {
   }
   std::string to_yaml() const override { return config::to_yaml(self()); }
   void set_missing_token_ids(std::optional<std::int64_t> bos, std::optional<std::int64_t> eos, std::optional<std::int64_t> pad) override {
-    if (!bos_token_id) bos_token_id = bos;
-    if (eos_token_id.empty() && eos) eos_token_id = {*eos};
-    if (!pad_token_id) pad_token_id = pad;
+    // A tokenizer may know more tokens than the model has rows, and transformers loads no model whose padding is past them.
+    const auto known = [&](std::optional<std::int64_t> id) { return id && *id < self().vocab_size() ? id : std::nullopt; };
+    if (!bos_token_id) bos_token_id = known(bos);
+    if (eos_token_id.empty() && known(eos)) eos_token_id = {*eos};
+    if (!pad_token_id) pad_token_id = known(pad);
   }
 
  protected:
@@ -52,6 +60,15 @@ class FieldsConfig : public ModelConfig {
   }
 
  private:
+  // Of the ids that `settings` give: transformers writes ids past the vocabulary into some configs itself, where nothing uses them.
+  void check_token_ids(const std::vector<config::Setting>& settings, Violations& violations) const {
+    for (const config::Setting& setting : settings) {
+      if (setting.key == "model.bos_token_id" && bos_token_id) check_token_id(setting.key, *bos_token_id, self().vocab_size(), violations);
+      if (setting.key == "model.pad_token_id" && pad_token_id) check_token_id(setting.key, *pad_token_id, self().vocab_size(), violations);
+      if (setting.key != "model.eos_token_id") continue;
+      for (const std::int64_t id : eos_token_id) check_token_id(setting.key, id, self().vocab_size(), violations);
+    }
+  }
   Derived& self() { return static_cast<Derived&>(*this); }
   const Derived& self() const { return static_cast<const Derived&>(*this); }
 };
@@ -67,6 +84,7 @@ void check_rope(double theta, const nn::RopeScaling& scaling, std::int64_t rotar
 // Tokens of the longest text: max_position_embeddings, times the factor where frequencies follow the text's length (rope_type dynamic).
 std::int64_t longest_text(std::int64_t max_position_embeddings, const nn::RopeScaling& scaling);
 void check_epsilon(const char* name, double eps, Violations& violations);
+void check_initializer_range(double initializer_range, Violations& violations);
 void check_parameter_count(double parameters, Violations& violations);
 
 // Decoders with RMS norms, rotary positions and grouped-query attention: most of the families. Derived::fields() calls decoder_fields().
@@ -77,7 +95,7 @@ class DecoderConfig : public FieldsConfig<Derived> {
   std::optional<std::int64_t> num_key_value_heads;  // num_attention_heads when unset
   std::optional<std::int64_t> head_dim;             // hidden_size / num_attention_heads when unset
   std::int64_t max_position_embeddings = 4096;
-  double rope_theta = 10000, rms_norm_eps = 1e-6, initializer_range = 0.02;
+  double rope_theta = 10000, rms_norm_eps = 1e-6, initializer_range = 0.02, attention_dropout = 0;
   nn::RopeScaling rope_scaling;
   bool tie_word_embeddings = false;
 
@@ -110,22 +128,23 @@ class DecoderConfig : public FieldsConfig<Derived> {
     field("rms_norm_eps", rms_norm_eps, "Added to the mean square in norms.");
     field("initializer_range", initializer_range, "Standard deviation of random weights.");
     field("tie_word_embeddings", tie_word_embeddings, "Whether the head is the embedding.");
+    field("attention_dropout", attention_dropout, "Share of attention weights dropped in training; only 0 can be trained.");
     this->token_id_fields(field);
   }
 
   // Every field from config.json, rope in either style.
   HfConfig read_decoder(const Json& json, const std::string& where) {
+    Json given = json;
+    if (given.is_object() && given.contains("attention_dropout") && given["attention_dropout"].is_null()) given["attention_dropout"] = 0;  // as to HF's classes
+    read_fields(static_cast<Derived&>(*this), HfConfig(given, where));
     const HfConfig hf(json, where);
-    read_fields(static_cast<Derived&>(*this), hf);
     hf.read_rope(rope_theta, rope_scaling);
-    hf.require_one_of("attention_dropout", {0, nullptr});
     return hf;
   }
   OrderedJson write_decoder(const char* hf_class, const char* model_type, at::ScalarType dtype,
                             std::optional<double> partial_rotary_factor = std::nullopt) const {
     OrderedJson out = this->write_common(hf_class, model_type, dtype);
     out["num_key_value_heads"] = kv_heads();
-    out["attention_dropout"] = 0.0;
     write_rope(out, rope_theta, rope_scaling, partial_rotary_factor);
     return out;
   }
@@ -140,6 +159,7 @@ class DecoderConfig : public FieldsConfig<Derived> {
     check_heads(hidden_size, num_attention_heads, kv_heads(), head_dim, violations);
     check_rope(rope_theta, rope_scaling, rotary(), violations);
     check_epsilon("rms_norm_eps", rms_norm_eps, violations);
+    check_initializer_range(initializer_range, violations);
     return true;
   }
 };

@@ -158,3 +158,37 @@ def test_a_second_run_from_the_export_starts_where_the_first_ended(exported, tmp
         sluice("train", f"model.load={source}", f"data.path={rows}", "data.format=token_ids", "train.train_iters=2", "train.precision=fp32", f"output_dir={tmp_path / name}")
         losses.append(files_under(latest_checkpoint(tmp_path / name))["shard-00001-model-00001-of-00001.safetensors"])
     assert losses[0] == losses[1]
+
+
+# --- models from scratch ---
+
+SIZES = {"model.vocab_size": 97, "model.hidden_size": 32, "model.intermediate_size": 24, "model.num_hidden_layers": 2, "model.num_attention_heads": 4, "model.num_key_value_heads": 2,
+         "model.max_position_embeddings": 64}
+MIXTURE = {"model.moe_intermediate_size": 24, "model.num_experts": 4, "model.num_experts_per_tok": 2}
+FROM_SCRATCH = {"mixtral": {"model.num_local_experts": 4, "model.num_experts_per_tok": 2}, "qwen2_moe": {**MIXTURE, "model.shared_expert_intermediate_size": 24}, "qwen3_moe": MIXTURE,
+                "olmoe": {"model.num_experts": 4, "model.num_experts_per_tok": 2}, "llama": {}, "mistral": {}, "qwen2": {}}
+STRETCHED = {"yarn": {"model.rope_scaling.rope_type": "yarn", "model.rope_scaling.factor": 4, "model.rope_scaling.original_max_position_embeddings": 16},
+             "dynamic": {"model.rope_scaling.rope_type": "dynamic", "model.rope_scaling.factor": 2}}
+
+
+def trained_from_scratch(run, **settings):
+    rows = write_rows(run.parent / "rows.jsonl", [{"input_ids": row} for row in ROWS])
+    sluice("train", {**SIZES, **settings}, "data.format=token_ids", f"data.path={rows}", "train.train_iters=1", "train.precision=fp32", "checkpoint.export_hf=true", f"output_dir={run}")
+    return run / "hf"
+
+
+@pytest.mark.parametrize("positions", STRETCHED)
+@pytest.mark.parametrize("family", FROM_SCRATCH)
+def test_a_model_from_scratch_without_head_dim_loads_with_stretched_positions(tmp_path, family, positions):
+    """transformers 5 takes a null head_dim for the width of a head where positions are stretched."""
+    hf = trained_from_scratch(tmp_path / "run", **{"model.architecture": family, **FROM_SCRATCH[family], **STRETCHED[positions]})
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(hf, attn_implementation="eager").eval().float()
+    with torch.no_grad():
+        assert (theirs(torch.tensor(ROWS)).logits - logits_of(hf, tmp_path, "ours.safetensors")).abs().max() < LOGITS
+
+
+def test_the_export_has_the_runs_balance_coefficient_where_one_was_given(tmp_path):
+    given = trained_from_scratch(tmp_path / "given", **FROM_SCRATCH["mixtral"], **{"moe.router_aux_loss_coef": 0.07})
+    assert json.loads((given / "config.json").read_text())["router_aux_loss_coef"] == 0.07
+    kept = trained_from_scratch(tmp_path / "kept", **FROM_SCRATCH["mixtral"], **{"model.router_aux_loss_coef": 0.03})
+    assert json.loads((kept / "config.json").read_text())["router_aux_loss_coef"] == 0.03

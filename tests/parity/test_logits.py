@@ -1,10 +1,12 @@
 """`sluice logits` gives transformers' logits: recorded ones, and those of models made here."""
 import json
+import shutil
 
 import pytest
-from program import files_under, latest_checkpoint, shared, sluice, train
+from program import files_under, latest_checkpoint, shared, sluice, train, write_rows
 
 torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
 safetensors = pytest.importorskip("safetensors.torch")
 
 from mixtral_oracle import random_mixtral  # noqa: E402
@@ -101,3 +103,37 @@ def test_an_output_that_is_a_checkpoint_of_the_run_or_the_tokens_is_refused(tmp_
     assert "the file that is read" in sluice("logits", "--model", tmp_path / "run", "--tokens", tmp_path / "tokens.json", "--output", tmp_path / "tokens.json", status=2).stderr
     assert files_under(tmp_path / "run") == before
     sluice("logits", "--model", tmp_path / "run", "--tokens", tmp_path / "tokens.json", "--output", tmp_path / "run" / "logits.safetensors")
+
+
+def edit_config(model, **changes):
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | changes))
+
+
+def test_noise_of_training_is_ignored_where_nothing_is_trained(tiny_mixtral, tmp_path):
+    noisy = shutil.copytree(tiny_mixtral, tmp_path / "noisy")
+    edit_config(noisy, router_jitter_noise=0.3, attention_dropout=0.1)
+    rows = [[1, 2, 3, 4, 5], [9, 8, 7, 6, 5]]
+    theirs = transformers.MixtralForCausalLM.from_pretrained(noisy, attn_implementation="eager").eval().float()
+    with torch.no_grad():
+        assert (logits_of(tmp_path, noisy, rows) - theirs(torch.tensor(rows)).logits).abs().max() < TOLERANCE
+    sluice("convert", "--from", noisy, "--to", tmp_path / "converted", "--format", "hf")
+    converted = json.loads((tmp_path / "converted" / "config.json").read_text())
+    assert (converted["router_jitter_noise"], converted["attention_dropout"]) == (0.3, 0.1)
+    data = write_rows(tmp_path / "rows.jsonl", [{"input_ids": row} for row in rows])
+    error = sluice("train", f"model.load={noisy}", f"data.path={data}", "data.format=token_ids", "train.train_iters=1", f"output_dir={tmp_path / 'run'}", status=2).stderr
+    assert "router_jitter_noise = 0.3" in error and "attention_dropout = 0.1" in error and "config.json" in error
+
+
+@pytest.mark.parametrize("command", ["logits", "generate"])
+def test_weights_that_are_no_numbers_are_an_error(tiny_mixtral, tmp_path, command):
+    spoilt = shutil.copytree(tiny_mixtral, tmp_path / "spoilt")
+    tensors = safetensors.load_file(spoilt / "model.safetensors")
+    tensors["model.layers.0.input_layernorm.weight"][3] = float("nan")
+    safetensors.save_file(tensors, spoilt / "model.safetensors", {"format": "pt"})
+    (tmp_path / "tokens.json").write_text("[[1, 2, 3]]")
+    output = tmp_path / "out.safetensors"
+    more = ["--output", output] if command == "logits" else ["--max-tokens", "2"]
+    error = sluice(command, "--model", spoilt, "--tokens", tmp_path / "tokens.json", *more, status=2).stderr
+    assert "not finite numbers" in error and "fix:" in error
+    assert not output.exists()

@@ -80,6 +80,7 @@ bool DeepseekConfig<Derived>::check_deepseek(Violations& violations) const {
   }
   check_rope(this->rope_theta, this->rope_scaling, rotary(), violations);
   check_epsilon("rms_norm_eps", this->rms_norm_eps, violations);
+  check_initializer_range(this->initializer_range, violations);
   check_experts("n_routed_experts", n_routed_experts, num_experts_per_tok, violations);
   check_parameter_count(3.0 * static_cast<double>(this->num_hidden_layers) * static_cast<double>(n_routed_experts) * static_cast<double>(this->hidden_size) *
                             static_cast<double>(moe_intermediate_size), violations);

@@ -27,6 +27,7 @@ void Gpt2Config::check(Violations& violations) const {
     violations.add("model.n_embd = " + std::to_string(n_embd) + " is not a multiple of n_head = " + std::to_string(n_head), "change one of them");
   }
   check_epsilon("layer_norm_epsilon", layer_norm_epsilon, violations);
+  check_initializer_range(initializer_range, violations);
   check_parameter_count(2.0 * static_cast<double>(n_layer) * static_cast<double>(n_embd) * static_cast<double>(ffn()), violations);
 }
 

@@ -23,14 +23,10 @@ void GptNeoxConfig::read_hf(const Json& config, const std::string& where) {
   require_equal(hf, "rotary_pct", rotary_pct, "partial_rotary_factor", factor);
   rotary_emb_base = theta;
   rotary_pct = factor;
-  hf.require_one_of("attention_dropout", {0});
-  hf.require_one_of("hidden_dropout", {0});
 }
 
 OrderedJson GptNeoxConfig::write_hf(at::ScalarType dtype) const {
   OrderedJson config = write_common("GPTNeoXForCausalLM", "gpt_neox", dtype);
-  config["attention_dropout"] = 0.0;
-  config["hidden_dropout"] = 0.0;
   write_rope(config, rotary_emb_base, rope_scaling, rotary_pct);
   return config;
 }
@@ -59,6 +55,7 @@ void GptNeoxConfig::check(Violations& violations) const {
   }
   check_rope(rotary_emb_base, rope_scaling, rotary_size(), violations);
   check_epsilon("layer_norm_eps", layer_norm_eps, violations);
+  check_initializer_range(initializer_range, violations);
   check_parameter_count(2.0 * static_cast<double>(num_hidden_layers) * static_cast<double>(hidden_size) * static_cast<double>(intermediate_size), violations);
 }
 

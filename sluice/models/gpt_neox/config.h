@@ -15,7 +15,7 @@ class GptNeoxConfig final : public FieldsConfig<GptNeoxConfig> {
   std::int64_t vocab_size_ = 50432, hidden_size = 6144, num_hidden_layers = 44, num_attention_heads = 64, intermediate_size = 24576;
   std::int64_t max_position_embeddings = 2048;
   HfActivation hidden_act = HfActivation::kGelu;
-  double rotary_pct = 0.25, rotary_emb_base = 10000, layer_norm_eps = 1e-5, initializer_range = 0.02;
+  double rotary_pct = 0.25, rotary_emb_base = 10000, layer_norm_eps = 1e-5, initializer_range = 0.02, attention_dropout = 0, hidden_dropout = 0;
   nn::RopeScaling rope_scaling;
   bool use_parallel_residual = true, attention_bias = true, tie_word_embeddings = false;
 
@@ -35,6 +35,8 @@ class GptNeoxConfig final : public FieldsConfig<GptNeoxConfig> {
     field("use_parallel_residual", use_parallel_residual, "Whether the feed-forward reads the layer's input, beside attention, not after it.");
     field("attention_bias", attention_bias, "Whether attention's linears add a bias.");
     field("tie_word_embeddings", tie_word_embeddings, "Whether the head is the embedding.");
+    field("attention_dropout", attention_dropout, "Share of attention weights dropped in training; only 0 can be trained.");
+    field("hidden_dropout", hidden_dropout, "Share of a layer's outputs dropped in training; only 0 can be trained.");
     token_id_fields(field);
   }
 

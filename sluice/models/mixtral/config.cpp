@@ -15,6 +15,7 @@ void MixtralConfig::read_hf(const Json& config, const std::string& where) {
 
 OrderedJson MixtralConfig::write_hf(at::ScalarType dtype) const {
   OrderedJson config = write_decoder("MixtralForCausalLM", "mixtral", dtype);
+  config["head_dim"] = head_size();  // transformers 5 takes null for a width where rope is stretched
   config["hidden_act"] = "silu";
   config["output_router_logits"] = false;
   return config;
@@ -27,7 +28,6 @@ void MixtralConfig::check(Violations& violations) const {
   check_experts("num_local_experts", num_local_experts, num_experts_per_tok, violations);
   check_parameter_count(3.0 * static_cast<double>(num_hidden_layers) * static_cast<double>(num_local_experts) * static_cast<double>(hidden_size) *
                             static_cast<double>(intermediate_size), violations);
-  if (router_jitter_noise != 0) violations.add("model.router_jitter_noise = " + config::format(router_jitter_noise) + " is not supported", "set it to 0");
 }
 
 Cost MixtralConfig::cost(std::int64_t seq) const {

