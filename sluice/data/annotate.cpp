@@ -68,6 +68,16 @@ class RowWriter {
   bool is_first_ = true;
 };
 
+// The label that a row has and keeps.
+std::optional<int> kept_category(const JsonRows& rows, const AnnotateRequest& request) {
+  if (request.existing != ExistingLabels::kKeep) return std::nullopt;
+  try {
+    return rows.category();
+  } catch (const Error& error) {
+    throw Error(error.problem(), "mend that label, or leave --keep-labels out: old labels are then replaced");
+  }
+}
+
 }  // namespace
 
 AnnotateSummary annotate(const AnnotateRequest& request) {
@@ -82,10 +92,10 @@ AnnotateSummary annotate(const AnnotateRequest& request) {
   while (rows.next()) {
     ++summary.num_rows;
     rows.question(question);
-    const auto existing = rows.category();
-    int category = existing.value_or(0);
+    const auto kept = kept_category(rows, request);
+    int category = kept.value_or(0);
     reason.clear();
-    if (existing && request.existing == ExistingLabels::kKeep) {
+    if (kept) {
       ++summary.num_kept;
       output.write(rows.line());
       output.write("\n");

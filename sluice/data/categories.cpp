@@ -1,6 +1,8 @@
 #include "sluice/data/categories.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 
 #include "sluice/base/error.h"
 #include "sluice/base/nearest.h"
@@ -13,10 +15,18 @@ std::optional<int> Categories::find(std::string_view name) const {
   return static_cast<int>(found - names_.begin());
 }
 
+std::optional<int> Categories::find_index(std::string_view number) const {
+  double value = -1;
+  const auto [end, status] = std::from_chars(number.data(), number.data() + number.size(), value);
+  if (status != std::errc() || end != number.data() + number.size() || value != std::floor(value) || value < 0 || value >= size()) return std::nullopt;
+  return static_cast<int>(value);
+}
+
 int Categories::require(std::string_view name, const std::string& where) const {
   if (const auto index = find(name)) return *index;
-  throw Error(where + ": unknown category \"" + std::string(name) + "\"; did you mean \"" + nearest(name, names_) + "\"?",
-              "use " + join_or(names_) + ", or name your own categories (routing_supervision.categories, --categories)");
+  if (const auto index = find_index(name)) return *index;
+  throw Error(where + ": unknown category \"" + std::string(name) + "\"",
+              did_you_mean(name, names_, "\"") + "use " + join_or(names_) + ", or name your own categories (routing_supervision.categories, --categories)");
 }
 
 Categories Categories::parse(std::vector<std::string> names, const std::string& what) {

@@ -26,7 +26,10 @@ class Categories {
   // The index of `name`; nothing when there is no such category.
   std::optional<int> find(std::string_view name) const;
 
-  // As find, but an unknown name is an Error that names `where` ("file:line") and the nearest known name.
+  // The index that `number` writes, in any of JSON's ways: pandas makes 1.0 of a column with gaps, and "1" of one of texts.
+  std::optional<int> find_index(std::string_view number) const;
+
+  // By name, or by number where no name is one. An unknown label is an Error that names `where` ("file:line") and the nearest name.
   int require(std::string_view name, const std::string& where) const;
 
   // `names` as Categories. Error, opened by `what`, when there are none, or one is empty or there twice.

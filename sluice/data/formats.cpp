@@ -6,24 +6,6 @@
 #include "sluice/base/nearest.h"
 
 namespace sluice::data {
-namespace {
-
-std::string kind_of(const Json& value) {
-  if (value.is_number_float()) return "a number with a fraction";
-  if (value.is_number()) return "a number";
-  if (value.is_boolean()) return "true or false";
-  return value.is_null() ? "null" : (value.is_array() || value.is_object() ? "an " : "a ") + std::string(value.type_name());
-}
-
-}  // namespace
-
-Json parse_row_object(std::string_view line, const std::string& where) {
-  Json row = parse_json(line, where);
-  if (!row.is_object())
-    throw Error(where + ": the line is " + kind_of(row) + ", not an object", "write one JSON object {...} a line (JSONL)");
-  return row;
-}
-
 std::int32_t row_expert_label(const Json& row, const std::string& where, LabelPolicy labels, const Categories& categories) {
   const auto found = row.find("expert_label");
   if (found == row.end() || found->is_null()) {
@@ -32,7 +14,9 @@ std::int32_t row_expert_label(const Json& row, const std::string& where, LabelPo
                 "label the file with `sluice data annotate`, or train with routing_supervision.weight=0");
   }
   if (found->is_string()) return categories.require(found->get_ref<const std::string&>(), where);
-  if (found->is_number_integer() && *found >= 0 && *found < categories.size()) return found->get<std::int32_t>();
+  if (found->is_number()) {
+    if (const auto index = categories.find_index(dump_json(*found))) return *index;
+  }
   throw Error(where + ": expert_label = " + dump_json(*found) + " is no category",
               "use " + join_or(categories.names()) + ", or 0 to " + std::to_string(categories.size() - 1));
 }

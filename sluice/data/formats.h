@@ -64,10 +64,13 @@ QaRow parse_qa_row(const Json& row, const std::string& where);
 
 // --- shared by the readers ---
 
-// The line as a JSON object; Error when it is anything else.
+// "a number", "an array": a value's kind as messages name it.
+std::string kind_of(const Json& value);
+
+// The line as a JSON object; Error when it is anything else, or has a member twice at its top.
 Json parse_row_object(std::string_view line, const std::string& where);
 
-// `expert_label` of a row: a category's name or index; absent or null is kNoExpertLabel, or an Error under kRequired.
+// `expert_label` of a row: a category's name or number (1, 1.0 or "1"); absent or null is kNoExpertLabel, or an Error under kRequired.
 std::int32_t row_expert_label(const Json& row, const std::string& where, LabelPolicy labels, const Categories& categories);
 
 // The non-blank string at `key`; Error that names the key otherwise.

@@ -1,6 +1,5 @@
 #include "sluice/data/json_row.h"
 
-#include <charconv>
 
 #include "sluice/base/error.h"
 #include "sluice/base/json.h"
@@ -162,10 +161,7 @@ std::optional<int> JsonRows::category() const {
   if (!label || label->value == "null") return std::nullopt;
   std::string name;
   if (decode_string(label->value, name)) return categories_.require(name, where());
-  int index = 0;
-  const char* const end = label->value.data() + label->value.size();
-  if (const auto read = std::from_chars(label->value.data(), end, index); read.ec == std::errc() && read.ptr == end && index >= 0 && index < categories_.size())
-    return index;
+  if (const auto index = categories_.find_index(label->value)) return *index;
   throw Error(where() + ": \"expert_label\" is " + std::string(label->value.substr(0, 40)) + ", no category",
               "use " + join_or(categories_.names()) + ", or their indices 0 to " + std::to_string(categories_.size() - 1));
 }

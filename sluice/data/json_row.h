@@ -45,7 +45,7 @@ class JsonRows {
 
   // The question into `text`. Error when there is none, or it is no string, or has no words.
   void question(std::string& text) const;
-  // The category index from `expert_label` (a name or an index); nothing when it has none or null. Error for an unknown label.
+  // The category index from `expert_label` (a name or a number: 1, 1.0 or "1"); nothing when it has none or null. Error for an unknown label.
   std::optional<int> category() const;
   // As `category`, but a row without a label is an Error.
   int require_category() const;

@@ -33,6 +33,13 @@ void require_length(const std::vector<std::int32_t>& values, std::size_t length,
               "give one entry a token; a label stands at its own token's position (the model shifts)");
 }
 
+// A token is predicted at the position before it. Filling predicts nothing: its hidden state depends on what is put there.
+void forget_labels_after_filling(Sample& sample) {
+  for (std::size_t i = 1; i < sample.labels.size(); ++i) {
+    if (!sample.real[i - 1]) sample.labels[i] = kNotTrained;
+  }
+}
+
 class TokenIdsReader : public RowReader {
  public:
   explicit TokenIdsReader(const RowNeeds& needs) : needs_(needs) {}
@@ -64,6 +71,7 @@ class TokenIdsReader : public RowReader {
         if (!sample.real[i]) sample.labels[i] = kNotTrained;
       }
     }
+    forget_labels_after_filling(sample);
     const auto trained = std::find_if(sample.labels.begin(), sample.labels.end(), [](std::int32_t label) { return label != kNotTrained; });
     sample.prompt_length = static_cast<std::int32_t>(trained - sample.labels.begin());
     sample.expert_label = row_expert_label(row, where, needs_.labels, needs_.categories);

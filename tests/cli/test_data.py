@@ -75,6 +75,16 @@ def test_annotate_keeps_labels_only_where_asked(tmp_path):
     assert [row["expert_label"] for row in read_rows(tmp_path / "replaced")] == ["factual_lookup", "numerical_reasoning", "factual_lookup"]
 
 
+@pytest.mark.parametrize("label", ['"factual_lokup"', "4", "true"])
+def test_annotate_looks_at_old_labels_only_to_keep_them(tmp_path, label):
+    rows, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    rows.write_text('{"question": "Who?"}\n{"question": "%s", "expert_label": %s}\n' % (QUESTIONS[1][0], label))
+    data("annotate", "--input", rows, "--output", out)
+    assert read_rows(out)[1]["expert_label"] == QUESTIONS[1][1]
+    message = refused("annotate", "--input", rows, "--output", out, "--keep-labels", names=["rows.jsonl:2", label.strip('"'), "leave --keep-labels out"], output=None)
+    assert "sluice data annotate" not in message
+
+
 def test_annotate_may_write_over_its_own_input(tmp_path):
     rows = write_rows(tmp_path / "rows.jsonl", [{"question": question} for question, _ in QUESTIONS])
     data("annotate", "--input", rows, "--output", rows)
@@ -87,8 +97,6 @@ def test_annotate_may_write_over_its_own_input(tmp_path):
     ('{"answer": "a"}', ["rows.jsonl:3", '"question"']),
     ('{"question": "?!"}', ["rows.jsonl:3", "no words"]),
     ('{"question": 7}', ["rows.jsonl:3", "not a string"]),
-    ('{"question": "Who?", "expert_label": "factual_lokup"}', ["rows.jsonl:3", "factual_lokup", "factual_lookup"]),
-    ('{"question": "Who?", "expert_label": 4}', ["rows.jsonl:3", "4"]),
     ('{"question": "Who?", "question": "What?"}', ["rows.jsonl:3", "twice"]),
 ])
 def test_a_bad_row_is_named_by_its_line_and_the_output_stays(tmp_path, line, names):

@@ -156,7 +156,10 @@ TEST(Qa, NamesFileAndLineOfAMalformedRow) {
       {R"({"question": "q", "answer": "a", "expert_label": "factual_lokup"})", "did you mean \"factual_lookup\""},
       {R"({"question": "q", "answer": "a", "expert_label": 4})", "expert_label = 4 is no category"},
       {R"({"question": "q", "answer": "a", "expert_label": -1})", "expert_label = -1 is no category"},
-      {R"({"question": "q", "answer": "a", "expert_label": 1.0})", "expert_label = 1.0 is no category"},
+      {R"({"question": "q", "answer": "a", "expert_label": 1.5})", "expert_label = 1.5 is no category"},
+      {R"({"question": "q", "answer": "a", "expert_label": "4"})", "unknown category \"4\""},
+      {R"({"question": "q", "answer": "a", "answer": "b"})", "names \"answer\" twice"},
+      {R"({"question": "q", "answer": "a", "x": 1, "\u0078": 2})", "names \"x\" twice"},
       {R"({"question": "q", "answer": "a", "expert_label": true})", "expert_label = true is no category"},
       {"{\"question\": \"\xff\", \"answer\": \"a\"}", "not valid JSON"},
       {R"({"question": "\ud800", "answer": "a"})", "not valid JSON"},
@@ -191,6 +194,26 @@ TEST(TokenIds, UsesTheRowWholeAsItStands) {
   EXPECT_EQ(sample.real, (std::vector<std::uint8_t>{1, 1, 1, 1, 1})) << "without a mask every position is real, whatever its label";
   EXPECT_EQ(sample.prompt_length, 2);
   EXPECT_EQ(sample.expert_label, 1);
+}
+
+TEST(Qa, ReadsANumberOfALabelInPandasWays) {
+  const ByteTokenizer tokenizer;
+  for (const char* label : {"1", "1.0", "\"1\"", "\"1.0\"", "\"numerical_reasoning\""}) {
+    EXPECT_EQ(read({}, tokenizer, R"({"question": "q", "answer": "a", "expert_label": )" + std::string(label) + "}").sample.expert_label, 1) << label;
+  }
+}
+
+TEST(RowObject, RefusesAKeyTwiceAtTheTopAlone) {
+  EXPECT_EQ(parse_row_object(R"({"a": {"b": 1, "b": 2}, "c": [{"d": 1}, {"d": 2}]})", "f:1").size(), 2u);
+  EXPECT_EQ(parse_row_object("\xEF\xBB\xBF {}", "f:1").size(), 0u);
+  EXPECT_THROW(parse_row_object(R"({"a": 1, "b": 2, "a": 1})", "f:1"), Error);
+}
+
+TEST(TokenIds, DoesNotTrainOnWhatFillingWouldPredict) {
+  const Sample left = read_ids(R"({"input_ids": [0, 0, 5, 6], "attention_mask": [0, 0, 1, 1], "labels": [-100, -100, 5, 6]})");
+  EXPECT_EQ(left.labels, (std::vector<std::int32_t>{-100, -100, -100, 6}));
+  EXPECT_EQ(left.prompt_length, 3);
+  EXPECT_EQ(read_ids(R"({"input_ids": [4, 0, 5, 6], "attention_mask": [1, 0, 1, 1]})").labels, (std::vector<std::int32_t>{4, -100, -100, 6}));
 }
 
 TEST(TokenIds, TrainsOnEveryRealTokenWithoutLabels) {

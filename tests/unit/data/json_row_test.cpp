@@ -125,11 +125,11 @@ TEST(JsonRows, NamesFileAndLineOfEveryKindOfBadRow) {
 }
 
 TEST(JsonRows, TakesLabelsByNameAndByIndex) {
-  const ScratchRows file("{\"expert_label\":\"commonsense_reasoning\"}\n{\"expert_label\":2}\n{\"expert_label\":null}\n{}\n");
+  const ScratchRows file("{\"expert_label\":\"commonsense_reasoning\"}\n{\"expert_label\":2}\n{\"expert_label\":null}\n{}\n{\"expert_label\":1.0}\n{\"expert_label\":\"0\"}\n");
   JsonRows rows(file.path());
   std::vector<std::optional<int>> labels;
   while (rows.next()) labels.push_back(rows.category());
-  EXPECT_EQ(labels, (std::vector<std::optional<int>>{3, 2, std::nullopt, std::nullopt}));
+  EXPECT_EQ(labels, (std::vector<std::optional<int>>{3, 2, std::nullopt, std::nullopt, 1, 0}));
 }
 
 TEST(JsonRows, TakesTheFirstAnswerOfEachForm) {
