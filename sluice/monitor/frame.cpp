@@ -182,6 +182,10 @@ void add_files(Lines& lines, const RunView& view, const Terminal& terminal) {
                                          : std::to_string(events.count) + (events.count == 1 ? " event file, " : " event files, ") +
                                                format_bytes(events.size_bytes) + "; view: tensorboard --logdir " +
                                                printable(shell_quoted(view.folder.string()))));
+  if (view.unreadable_lines > 0) {
+    const std::string lines_are = view.unreadable_lines == 1 ? " line is" : " lines are";
+    lines.push_back(row("metrics.jsonl", paint(terminal, Color::kYellow, std::to_string(view.unreadable_lines) + lines_are + " unreadable and left out")));
+  }
 }
 
 }  // namespace

@@ -120,7 +120,17 @@ std::int64_t MetricsWriter::truncate_after(std::int64_t step) {
   return broken;
 }
 
-MetricsReader::MetricsReader(const fs::path& run_folder) : path_(run_folder / kFileName) {}
+MetricsReader::MetricsReader(const fs::path& run_folder, BadLines bad_lines) : path_(run_folder / kFileName), bad_lines_(bad_lines) {}
+
+void MetricsReader::read_line(std::string_view line, std::int64_t number) {
+  const std::string where = path_.string() + ":" + std::to_string(number);
+  try {
+    steps_.push_back(step_metrics_from_json(parse_json(line, where), where));
+  } catch (const Error&) {
+    if (bad_lines_ == BadLines::kRefuse) throw;
+    ++skipped_;
+  }
+}
 
 const std::vector<StepMetrics>& MetricsReader::poll() {
   if (!fs::exists(path_)) return steps_;
@@ -129,14 +139,13 @@ const std::vector<StepMetrics>& MetricsReader::poll() {
   SLUICE_CHECK(fstat(file.get(), &info) == 0, "fstat of an open file");
   if (info.st_ino != inode_ || info.st_size < offset_) {
     inode_ = info.st_ino;
-    offset_ = lines_ = 0;
+    offset_ = lines_ = skipped_ = 0;
     steps_.clear();
   }
   const std::string text = read_from(file, offset_);
   const std::string_view whole = whole_lines(text);
   for_each_line(whole, lines_, [&](std::string_view line, std::int64_t number) {
-    const std::string where = path_.string() + ":" + std::to_string(number);
-    steps_.push_back(step_metrics_from_json(parse_json(line, where), where));
+    read_line(line, number);
     lines_ = number;
     offset_ += static_cast<std::int64_t>(line.size()) + 1;
   });

@@ -56,19 +56,26 @@ class MetricsWriter {
   std::optional<FileDescriptor> file_;
 };
 
+// What becomes of a whole line that is not a step's figures: a crash of the machine may leave one.
+enum class BadLines { kRefuse, kSkip };
+
 // Reads RUN/metrics.jsonl, once or as it grows.
 class MetricsReader {
  public:
-  explicit MetricsReader(const fs::path& run_folder);
+  explicit MetricsReader(const fs::path& run_folder, BadLines bad_lines = BadLines::kRefuse);
 
   // Reads what was appended since the last call (a last line without its line end waits for the next call) and returns every step so
-  // far, in file order. Starts over when a resume replaced the file. An absent file has no steps. Error ("file:line") on a bad line.
+  // far, in file order. Starts over when a resume replaced the file. An absent file has no steps. Error ("file:line") on a bad line under kRefuse.
   const std::vector<StepMetrics>& poll();
+  std::int64_t num_skipped() const { return skipped_; }  // bad lines so far, under kSkip
 
  private:
+  void read_line(std::string_view line, std::int64_t number);
+
   fs::path path_;
+  BadLines bad_lines_;
   std::uint64_t inode_ = 0;
-  std::int64_t offset_ = 0, lines_ = 0;
+  std::int64_t offset_ = 0, lines_ = 0, skipped_ = 0;
   std::vector<StepMetrics> steps_;
 };
 

@@ -92,7 +92,7 @@ void print(std::ostream& out, const std::vector<std::string>& lines) {
 // Looks at a run again and again.
 class Watch {
  public:
-  Watch(const fs::path& folder, int log_lines) : log_lines_(log_lines), metrics_(folder) {
+  Watch(const fs::path& folder, int log_lines) : log_lines_(log_lines), metrics_(folder, BadLines::kSkip) {
     view_.folder = folder;
     view_.info = read_run_info(folder);
     const bool here = view_.info && alive(*view_.info) == Alive::kYes;
@@ -104,6 +104,7 @@ class Watch {
   const RunView& look() {
     view_.info = read_run_info(view_.folder);
     view_.steps = metrics_.poll();
+    view_.unreadable_lines = metrics_.num_skipped();
     view_.hardware = hardware_->sample();
     view_.checkpoints = list_checkpoints(view_.folder);
     view_.event_files = find_event_files(view_.folder);

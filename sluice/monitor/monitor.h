@@ -31,6 +31,7 @@ struct RunView {
   fs::path folder;
   std::optional<RunInfo> info;
   std::span<const StepMetrics> steps;
+  std::int64_t unreadable_lines = 0;  // of metrics.jsonl
   HardwareSample hardware;
   std::vector<CheckpointEntry> checkpoints;
   EventFiles event_files;

@@ -55,6 +55,18 @@ TEST(Monitor, SaysThatAKilledRunIsNotRunning) {
   EXPECT_NE(once(run.path()).find("stopped without an end (killed?); resume with --resume latest"), std::string::npos);
 }
 
+TEST(Monitor, LeavesAnUnreadableLineOutAndSaysSo) {
+  const TemporaryFolder run;
+  write_made_up_run(run.path(), 20);
+  const std::string good = read_file(run.path() / "metrics.jsonl");
+  const auto second = good.find('\n') + 1;
+  write_file_atomic(run.path() / "metrics.jsonl", good.substr(0, second) + "{\"step\": 2, \"lo\xff\n[]\n" + good.substr(second));
+  EXPECT_THROW(MetricsReader(run.path()).poll(), Error);
+  const std::string text = once(run.path());
+  EXPECT_NE(text.find("20/20"), std::string::npos) << text;
+  EXPECT_NE(text.find("2 lines are unreadable"), std::string::npos) << text;
+}
+
 TEST(Monitor, FollowsARunningRunUntilItEnds) {
   const TemporaryFolder run;
   write_run_info(run.path(), made_up_info(3));
