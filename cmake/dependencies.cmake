@@ -18,11 +18,22 @@ function(find_package_folder result package given)
   endif()
 endfunction()
 
+# Lets programs look for the libraries in `folder` from their own place first, where it lies in the checkout: one that was moved or copied
+# takes those of its own .venv.
+function(find_at_run_time folder)
+  cmake_path(IS_PREFIX CMAKE_SOURCE_DIR ${folder} NORMALIZE is_inside)
+  if(is_inside)
+    file(RELATIVE_PATH from_program ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${folder})
+    set(CMAKE_BUILD_RPATH ${CMAKE_BUILD_RPATH} "$ORIGIN/${from_program}" PARENT_SCOPE)
+  endif()
+endfunction()
+
 # libtorch by its files rather than by its CMake package: that of a CUDA wheel asks for a whole CUDA toolkit even where none of it is used.
 # What such a wheel's libraries need in turn lies in other wheels and is found when the program starts, hence the linker's option.
 if(SLUICE_TORCH)
   set(SLUICE_TORCH_PREFIX "" CACHE PATH "Folder of the torch package; empty = the one in .venv")
   find_package_folder(torch_prefix torch "${SLUICE_TORCH_PREFIX}")
+  find_at_run_time(${torch_prefix}/lib)
   find_library(torch_cpu torch_cpu PATHS ${torch_prefix}/lib NO_DEFAULT_PATH REQUIRED)
   find_library(torch_c10 c10 PATHS ${torch_prefix}/lib NO_DEFAULT_PATH REQUIRED)
   # The wheel's own OpenMP runtime, so that our kernels and libtorch share one pool of threads (two pools fight for the cores).
@@ -43,6 +54,7 @@ option(SLUICE_PARQUET "Read Parquet, by the Arrow of the pyarrow wheel" ON)
 if(SLUICE_PARQUET)
   set(SLUICE_ARROW_PREFIX "" CACHE PATH "Folder of the pyarrow package; empty = the one in .venv")
   find_package_folder(arrow_prefix pyarrow "${SLUICE_ARROW_PREFIX}")
+  find_at_run_time("${arrow_prefix}")
   # The wheel's libraries carry their version in the name and no link without it.
   file(GLOB arrow_library ${arrow_prefix}/libarrow.so.*)
   file(GLOB arrow_parquet_library ${arrow_prefix}/libparquet.so.*)

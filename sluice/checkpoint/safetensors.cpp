@@ -80,6 +80,10 @@ SafetensorsContents parse_safetensors(std::span<const std::byte> file, const std
   if (file.size() < sizeof header_bytes) {
     throw Error(where + ": " + std::to_string(file.size()) + " bytes are too few for a safetensors file (at least 10)", kRemedy);
   }
+  constexpr std::string_view kLfsPointer = "version https://git-lfs.github.com/spec/";
+  if (std::string_view(reinterpret_cast<const char*>(file.data()), file.size()).starts_with(kLfsPointer)) {
+    throw Error(where + " is a Git LFS pointer: the few lines that stand for the file until it is fetched", "run `git lfs pull` in that folder, or download the file itself");
+  }
   std::memcpy(&header_bytes, file.data(), sizeof header_bytes);
   if (header_bytes > kMaxHeaderBytes) {
     throw Error(

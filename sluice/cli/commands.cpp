@@ -34,8 +34,25 @@ const std::vector<Command>& commands() {
   return all;
 }
 
-fs::path data_folder() { return fs::path(SLUICE_HOME) / "data"; }
+namespace {
 
-std::vector<fs::path> recipe_folders() { return {fs::path(SLUICE_HOME) / "recipes"}; }
+// `name` of the checkout that the program lies in (build/release/sluice), which may have moved since it was built; else of the one that it
+// was built from.
+fs::path of_checkout(const char* name) {
+  constexpr int kLevels = 3;
+  std::error_code failed;
+  fs::path folder = fs::read_symlink("/proc/self/exe", failed);
+  for (int level = 0; level < kLevels && !failed; ++level) {
+    folder = folder.parent_path();
+    if (fs::is_directory(folder / "recipes") && fs::is_directory(folder / name)) return folder / name;
+  }
+  return fs::path(SLUICE_HOME) / name;
+}
+
+}  // namespace
+
+fs::path data_folder() { return of_checkout("data"); }
+
+std::vector<fs::path> recipe_folders() { return {of_checkout("recipes")}; }
 
 }  // namespace sluice::cli

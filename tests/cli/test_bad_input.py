@@ -47,6 +47,8 @@ def refused(*arguments, names, **options):
     ({"batch_size": 4}, "did you mean 'train.micro_batch_size' or 'train.global_batch_size'?"),
     ({"learnin_rate": 1e-4}, "did you mean 'optimizer.lr'?"),
     ({"train.warmup_step": 3}, "did you mean 'optimizer.warmup_iters'?"),
+    ({"train.itres": 3}, "did you mean 'train.train_iters'?"),
+    ({"train.foo": 3}, ["unknown setting 'train.foo'", "nothing near that name", "sluice train --help"]),
     ({"model.kv_lora_rank": 8}, ["mixtral has no model.kv_lora_rank", "deepseek_v3"]),
     ({"routing_supervision.wieght": 1}, "did you mean 'routing_supervision.weight'"),
     ({"model.num_attention_heads": 5}, ["num_attention_heads = 5", "hidden_size = 16"]),
@@ -68,7 +70,14 @@ def refused(*arguments, names, **options):
     ({"model.max_position_embeddings": 16}, ["16 positions", "96 tokens"]),
     ({"model.vocab_size": 100}, ["train.jsonl:1", "vocabulary of 100"]),
     ({"model.architecture": "mixtrall"}, ["mixtrall", "mixtral"]),
-    ({"model.router_jitter_noise": 0.1}, "router_jitter_noise"),
+    ({"model.router_jitter_noise": 0.1}, "router_jitter_noise = 0.1"),
+    ({"model.attention_dropout": 0.1}, "attention_dropout = 0.1"),
+    ({"model.initializer_range": -0.02}, "initializer_range = -0.02"),
+    ({"model.initializer_range": 1e30}, "initializer_range = 1e+30"),
+    ({"model.eos_token_id": 2048}, ["eos_token_id = 2048", "0 to 2047"]),
+    ({"model.eos_token_id": "[2, 5000]"}, "eos_token_id = 5000"),
+    ({"model.bos_token_id": -7}, "bos_token_id = -7"),
+    ({"model.pad_token_id": 99999}, "pad_token_id = 99999"),
     ({"train.micro_batch_size": 0}, "train.micro_batch_size = 0"),
     ({"train.micro_batch_size": 4_000_000_000_000}, "train.micro_batch_size = 4000000000000"),
     ({"train.gradient_accumulation_steps": 9_000_000_000_000_000_000}, "train.gradient_accumulation_steps = 9000000000000000000"),
@@ -83,7 +92,8 @@ def refused(*arguments, names, **options):
     ({"train.validation_interval": 5}, ["train.validation_interval = 5", "data.validation_path"]),
     ({"optimizer.lr": "nan"}, "optimizer.lr = 'nan'"),
     ({"optimizer.lr": "fast"}, "optimizer.lr = 'fast'"),
-    ({"optimizer.lr": "[1, 2]"}, "optimizer.lr"),
+    ({"optimizer.lr": "[1, 2]"}, "optimizer.lr = [1, 2] is not one value, a number"),
+    ({"optimizer.lr": "[1]"}, "optimizer.lr = [1] is not one value, a number"),
     ({"optimizer.lr": -1}, "optimizer.lr = -1"),
     ({"optimizer.min_lr": 1}, ["optimizer.min_lr = 1", "optimizer.lr = 0.001"]),
     ({"optimizer.beta1": 1}, "optimizer.beta1 = 1"),
@@ -143,6 +153,11 @@ def test_a_loss_that_is_no_number_stops_with_the_last_good_state(tmp_path):
 @pytest.mark.parametrize("arguments, names", [
     (["tarin"], ["tarin", "did you mean 'train'"]),
     (["train", "--lerning-rate", "3"], ["--lerning-rate", "--learning-rate"]),
+    (["train", "--nonsense", "3"], ["--nonsense", "sluice train --help"]),
+    (["foo"], ["foo", "sluice --help"]),
+    (["eval", "--nonsense"], ["--nonsense", "sluice eval --help"]),
+    (["recipes", "show", "xyz"], ["xyz", "sluice recipes list"]),
+    (["data", "train-tokenizer", "--input", "x", "--output", "y", "--eos", ""], "--eos is empty"),
     (["train", "--lr"], "--lr needs a value"),
     (["train", "--resume"], "--resume needs a value"),
     (["train", "lr"], ["'lr' is not an override", "section.key=value"]),
@@ -183,6 +198,11 @@ def test_a_command_that_cannot_be_is_named_with_a_remedy(arguments, names):
     refused(*arguments, names=names)
 
 
+@pytest.mark.parametrize("arguments", [["foo"], ["nope"], ["train", "--nonsense", "3"], ["train", "train.nope=3"], ["data", "xyz"], ["recipes", "show", "xyz"]], ids=" ".join)
+def test_nothing_is_suggested_where_nothing_is_near(arguments):
+    assert "did you mean" not in refused(*arguments, names=arguments[-1].split("=")[0] if "=" in arguments[-1] else [])
+
+
 def test_a_setting_that_is_missing_is_said_once():
     assert refused("train", "--output-dir", "x", names="data.path is not set").count("data.path is not set") == 1
 
@@ -204,13 +224,15 @@ def test_an_empty_line_among_prompts_is_named(tmp_path, tiny_mixtral):
     ("- a\n- b\n", "mapping"),
     ("base: recipe.yaml\n", "base"),
     ("base: no-such-base\n", "no-such-base"),
+    ("base: [questions_routing_small, quickstart]\n", ["recipe.yaml:1", "`base:` is one recipe, not a list"]),
+    ("base: []\n", ["recipe.yaml:1", "`base:` is one recipe, not a list"]),
     ("train:\n  freeze: [[a]]\n", "list"),
     ("train: 3\n", "train"),
     ("trian:\n  seed: 1\n", ["recipe.yaml:2", "train.seed"]),
     ("train: &a\n  seed: *a\n", "recipe.yaml"),
     ("train: " + "[" * 100_000 + "\n", "recipe.yaml"),
     ("\0\1\2", "recipe.yaml"),
-], ids=["of a later version", "unclosed", "twice", "twice by two names", "quote", "indentation", "misspelt", "list", "own base", "no base", "list in list", "no section", "misspelt section", "circle", "deep", "binary"])
+], ids=["of a later version", "unclosed", "twice", "twice by two names", "quote", "indentation", "misspelt", "list", "own base", "no base", "two bases", "empty base", "list in list", "no section", "misspelt section", "circle", "deep", "binary"])
 def test_a_broken_recipe_is_named_by_its_line(tmp_path, text, names):
     (tmp_path / "recipe.yaml").write_text(text)
     refused("train", "--config", tmp_path / "recipe.yaml", TINY_RUN, f"output_dir={tmp_path / 'run'}", names=names)
@@ -265,7 +287,8 @@ GOOD = {"input_ids": [5, 6, 7, 8], "labels": [-100, 6, 7, 8]}
     ('{"input_ids": [5, 6], "attention_mask": [1, 2]}', ["rows.jsonl:2", "attention_mask"]),
     ('{"input_ids": [5, 6], "expert_label": "numerical_reasonin"}', ["rows.jsonl:2", "numerical_reasonin", "numerical_reasoning"]),
     ('{"input_ids": [5, 6], "expert_label": 4}', ["rows.jsonl:2", "4"]),
-    (json.dumps({"input_ids": [5] * 129}), ["129", "128 positions"]),
+    (json.dumps({"input_ids": [5] * 129}), ["rows.jsonl:2", "129", "128 positions"]),
+    ('{"input_ids": [5, 6], "note": 1, "note": 2}', ["rows.jsonl:2", '"note" twice']),
     ('{"input_ids": [5, 6], "note": "\xff\xfe"}', "rows.jsonl:2"),
     ('{"input_ids": "' + "6" * 200_000, "rows.jsonl:2"),
 ], ids=lambda value: value[:40] if isinstance(value, str) and len(value) > 12 else "")
@@ -316,6 +339,7 @@ def with_header(change):
 EMBEDDING, GATE = "model.embed_tokens.weight", "model.layers.0.block_sparse_moe.gate.weight"
 SPOILT_WEIGHTS = {
     "half": (lambda d: d[: len(d) // 2], "model.safetensors"),
+    "a Git LFS pointer": (lambda d: b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n", ["model.safetensors", "Git LFS pointer", "git lfs pull"]),
     "cut by a byte": (lambda d: d[:-1], "model.safetensors"),
     "a byte too long": (lambda d: d + b"\0", "model.safetensors"),
     "empty": (lambda d: b"", "model.safetensors"),
