@@ -116,7 +116,7 @@ def refused(*arguments, names, **options):
     ({"log.interval": 0}, "log.interval = 0"),
     ({"checkpoint.keep": -1}, "checkpoint.keep = -1"),
     ({"checkpoint.export_hf": "maybe"}, ["checkpoint.export_hf", "maybe"]),
-    ({"parallelism.tensor_model_parallel_size": 2}, ["tensor_model_parallel_size = 2", "one process"]),
+    ({"parallelism.tensor_model_parallel_size": 2}, ["tensor_model_parallel_size = 2", "splits no model over processes"]),
     ({"model.expert_model_parallel_size": 8}, "expert_model_parallel_size = 8"),
     ({"model.tokenizer": "/no/such/tokenizer"}, "/no/such/tokenizer"),
     ({"model.tokenizer": ""}, "model.tokenizer"),
