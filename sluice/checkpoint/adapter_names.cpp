@@ -15,6 +15,9 @@ using Rows = nn::LowRank::Rows;
 // Qwen2-MoE is stacked as well, and not in it.
 constexpr std::array<const char*, 7> kRewritten{"mixtral", "qwen3_moe", "qwen3_next", "deepseek_v2", "deepseek_v3", "glm4_moe", "olmoe"};
 
+// Those of them whose routers are linear modules on transformers 4. All other routers hold a parameter on 4 or 5 that PEFT finds as such alone.
+constexpr std::array<const char*, 4> kLinearRouters{"mixtral", "qwen3_moe", "qwen3_next", "olmoe"};
+
 bool is_rewritten(const std::string& architecture) { return std::ranges::find(kRewritten, architecture) != kRewritten.end(); }
 
 bool is_router(const LoraTarget& target) { return target.parameter.ends_with(".router.weight"); }
@@ -47,7 +50,7 @@ std::string AdapterNames::path(const std::string& module) const { return has_fus
 
 bool AdapterNames::is_parameter(const LoraTarget& target) const {
   if (target.experts > 0) return target.is_fused();
-  if (is_router(target)) return has_fused_ || !is_rewritten(architecture_);
+  if (is_router(target)) return has_fused_ || std::ranges::find(kLinearRouters, architecture_) == kLinearRouters.end();
   return is_rewritten(architecture_) && ends_like_an_expert(target.modules[0]);
 }
 

@@ -62,6 +62,13 @@ void require_plain_lora(const Json& config, const std::string& where) {
               "save it as a plain one (PEFT's save_pretrained with path_initial_model_for_weight_conversion), or merge it with PEFT (merge_and_unload)");
 }
 
+// Before any tensor is looked at: what a method adds to the file would only be named as unknown.
+Json read_plain_config(const fs::path& folder) {
+  Json config = read_config(folder);
+  require_plain_lora(config, (folder / kAdapterConfig).string());
+  return config;
+}
+
 // The tensors of one module; experts of a stacked weight are one module.
 struct Pair {
   const TensorView *a = nullptr, *b = nullptr;
@@ -107,8 +114,7 @@ double by_pattern(const Json& config, const char* key, const std::string& module
 
 class Reader {
  public:
-  Reader(const fs::path& folder, const std::vector<models::TensorSpec>& table) : config_(read_config(folder)), where_((folder / kAdapterConfig).string()), file_(weights_of(folder)), pairs_(pairs_of(file_)) {
-    require_plain_lora(config_, where_);
+  Reader(const fs::path& folder, const std::vector<models::TensorSpec>& table) : config_(read_plain_config(folder)), file_(weights_of(folder)), pairs_(pairs_of(file_)) {
     adapter_.path = folder;
     adapter_.base_model = base_model_of(config_);
     adapter_.alpha = config_.value("lora_alpha", 8.0);
@@ -208,7 +214,6 @@ class Reader {
   }
 
   const Json config_;
-  const std::string where_;
   const SafetensorsFile file_;
   std::map<std::string, Pair> pairs_;  // those not yet taken
   Adapter adapter_;

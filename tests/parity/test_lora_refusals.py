@@ -75,6 +75,13 @@ def test_adapters_that_are_no_plain_lora_are_refused_by_name(mixtral, key, value
     assert not (mixtral / "merged").exists()
 
 
+@pytest.mark.parametrize("settings, said", [(dict(use_dora=True), "use_dora = true"), (dict(lora_bias=True), "lora_bias = true"), (dict(modules_to_save=["lm_head"]), 'modules_to_save = ["lm_head"]'),
+                                            (dict(init_lora_weights="pissa"), 'init_lora_weights = "pissa"')])
+def test_other_methods_as_peft_saves_them_are_refused_by_their_setting(mixtral, settings, said):
+    save_adapter(transformers.AutoModelForCausalLM.from_pretrained(mixtral / "hf"), mixtral / "other", **settings)
+    assert said in logits(mixtral, "--adapter", mixtral / "other", status=2).stderr
+
+
 @pytest.mark.parametrize("value", [True, False, "gaussian", "eva", "orthogonal"])
 def test_initialisations_that_leave_the_base_alone_are_read(mixtral, value):
     path = mixtral / "adapter" / "adapter_config.json"
