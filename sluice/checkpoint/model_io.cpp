@@ -9,6 +9,7 @@
 #include "sluice/checkpoint/adapter.h"
 #include "sluice/checkpoint/sharded.h"
 #include "sluice/checkpoint/step_folder.h"
+#include "sluice/checkpoint/weight_reader.h"
 #include "sluice/text/tokenizer.h"
 
 namespace sluice::checkpoint {
@@ -22,89 +23,12 @@ bool has_shards(const fs::path& folder) {
   return false;
 }
 
-std::string list(const std::vector<std::string>& names) {
-  std::string out;
-  for (std::size_t i = 0; i < names.size() && i < 8; ++i) out += (i ? ", " : "") + names[i];
-  return names.size() > 8 ? out + " and " + std::to_string(names.size() - 8) + " more" : out;
-}
-
 // Where a load writes: the master of a trainable parameter, else the value.
 at::Tensor destination(nn::Parameter& parameter) { return parameter.master.defined() ? parameter.master : parameter.value.detach(); }
-
-Error wrong_shape(const std::string& name, const std::vector<std::int64_t>& found, const std::vector<std::int64_t>& expected) {
-  return Error("tensor " + name + " has shape " + shape_text(found) + ", but the model's sizes ask for " + shape_text(expected),
-               "load the checkpoint with the config.json it was saved with, or change the recipe's model sizes to the checkpoint's");
-}
 
 // A HF tensor in our layout: its last two dimensions swapped back where HF has them the other way round.
 at::Tensor in_our_layout(const at::Tensor& tensor, models::HfLayout layout) {
   return layout == models::HfLayout::kTransposed ? tensor.transpose(-1, -2) : tensor;
-}
-
-Error quantised(const fs::path& path, const std::string& name, const std::string& type) {
-  return Error(path.string() + ": " + name + " is stored as " + type + ", in which nothing is computed",
-               "convert it first: sluice convert --from " + path.string() + " --to FOLDER --format hf --dtype bf16");
-}
-
-void load_hf(const ModelFolder& model, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store) {
-  const fs::path& path = model.path;
-  const WeightFolder folder(path);
-  std::set<std::string> unused;
-  require_equal_copies(folder, *model.config, table);
-  for (const std::string& name : folder.names()) {
-    if (!model.config->ignores(name)) unused.insert(name);
-  }
-  std::vector<std::string> missing;
-  for (const models::TensorSpec& spec : table) {
-    const at::Tensor flat = destination(store.at(spec.parameter.name)).view({-1});
-    for (const models::HfPart& part : spec.hf) {
-      const bool renamed = !part.other_name.empty() && !folder.find(part.name);
-      const std::string& name = renamed ? part.other_name : part.name;
-      const TensorView* view = folder.find(name);
-      if (!view) {
-        if (folder.find(part.name + "_blocks")) throw quantised(path, part.name, "MXFP4");
-        missing.push_back(part.name);
-        continue;
-      }
-      if (view->dtype == DType::kF8E4M3) throw quantised(path, name, "FP8");
-      if (view->shape != part.shape) throw wrong_shape(name, view->shape, part.shape);
-      const at::Tensor source = in_our_layout(tensor_over(*view), part.layout);
-      flat.narrow(0, part.offset, source.numel()).view(source.sizes()).copy_(source);
-      unused.erase(name);
-    }
-    for (const std::string& copy : spec.hf_copies) unused.erase(copy);
-  }
-  if (!missing.empty()) throw Error(path.string() + " lacks " + std::to_string(missing.size()) + " tensors of the model: " + list(missing), "take the checkpoint again, whole");
-  if (!unused.empty()) {
-    throw Error(path.string() + " holds " + std::to_string(unused.size()) + " tensors that the model does not use: " + list({unused.begin(), unused.end()}),
-                "check that config.json belongs to these weights");
-  }
-}
-
-void load_native(const fs::path& path, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store) {
-  ShardedFolder folder(path);
-  std::set<std::string> unused;
-  for (const std::string& name : folder.names()) unused.insert(name);
-  std::vector<std::string> missing;
-  for (const models::TensorSpec& spec : table) {
-    const auto* info = folder.find(spec.parameter.name);
-    if (!info) {
-      missing.push_back(spec.parameter.name);
-      continue;
-    }
-    if (info->shape != spec.parameter.shape) throw wrong_shape(spec.parameter.name, info->shape, spec.parameter.shape);
-    at::Tensor out = destination(store.at(spec.parameter.name));
-    const at::Tensor read = out.scalar_type() == to_torch(info->dtype) ? out : at::empty(info->shape, to_torch(info->dtype));
-    folder.read(spec.parameter.name, bytes_of(read));
-    if (!read.is_same(out)) out.copy_(read);
-    unused.erase(spec.parameter.name);
-  }
-  std::erase_if(unused, [](const std::string& name) { return name.starts_with("routing_supervision."); });  // of training alone
-  if (!missing.empty()) throw Error(path.string() + " lacks " + std::to_string(missing.size()) + " parameters of the model: " + list(missing), "take the checkpoint again, whole");
-  if (!unused.empty()) {
-    throw Error(path.string() + " holds " + std::to_string(unused.size()) + " parameters that the model does not have: " + list({unused.begin(), unused.end()}),
-                "check that config.json belongs to these weights");
-  }
 }
 
 // What a folder's weights are, from one look at their headers.
@@ -232,8 +156,8 @@ void require_equal_copies(const WeightFolder& folder, const models::ModelConfig&
 
 void load_weights(const ModelFolder& folder, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store) {
   const at::NoGradGuard no_grad;
-  if (folder.kind == FolderKind::kHf) load_hf(folder, table, store);
-  else load_native(folder.path, table, store);
+  const auto weights = open_weights(folder, table);
+  for (const models::TensorSpec& spec : table) weights->read(spec, destination(store.at(spec.parameter.name)));
   store.refresh_compute_copies();
 }
 

@@ -161,27 +161,37 @@ void ShardedFolder::read(std::string_view name, std::span<std::byte> out) {
   read(name, info ? whole(info->shape) : Box{}, out);
 }
 
-void ShardedFolder::read(std::string_view name, const Box& box, std::span<std::byte> out) {
+std::pair<const std::string, ShardedFolder::Entry>& ShardedFolder::require(std::string_view name) {
   const auto found = entries_.find(name);
-  if (found == entries_.end()) {
-    throw Error(
-        "the checkpoint " + folder_.string() + " has no tensor " + in_quotes(name) + " among its " + std::to_string(entries_.size()),
-        "give a checkpoint of this model" + (entries_.empty() ? "" : "; the nearest name is " + in_quotes(nearest(name, names()))));
-  }
-  Entry& entry = found->second;
+  if (found != entries_.end()) return *found;
+  throw Error(
+      "the checkpoint " + folder_.string() + " has no tensor " + in_quotes(name) + " among its " + std::to_string(entries_.size()),
+      "give a checkpoint of this model" + (entries_.empty() ? "" : "; the nearest name is " + in_quotes(nearest(name, names()))));
+}
+
+std::optional<TensorView> ShardedFolder::in_one_part(std::string_view name) {
+  auto& [stored_name, entry] = require(name);
+  Part& part = entry.parts.front();
+  if (entry.parts.size() > 1 || part.box.lengths != entry.info.shape) return std::nullopt;
+  verify(stored_name, part);
+  return *part.tensor;
+}
+
+void ShardedFolder::read(std::string_view name, const Box& box, std::span<std::byte> out) {
+  auto& [stored_name, entry] = require(name);
   bool inside = box.offsets.size() == entry.info.shape.size() && box.lengths.size() == entry.info.shape.size();
   for (std::size_t d = 0; inside && d < entry.info.shape.size(); ++d) {
     inside = box.offsets[d] >= 0 && box.lengths[d] >= 0 && box.offsets[d] <= entry.info.shape[d] &&
              box.lengths[d] <= entry.info.shape[d] - box.offsets[d];
   }
-  SLUICE_CHECK(inside, shape_text(box.lengths) + " at " + shape_text(box.offsets) + " of tensor " + found->first + " " +
+  SLUICE_CHECK(inside, shape_text(box.lengths) + " at " + shape_text(box.offsets) + " of tensor " + stored_name + " " +
                            shape_text(entry.info.shape));
   const std::size_t element_bytes = size_bytes(entry.info.dtype);
   SLUICE_CHECK(out.size() == num_elements(box) * element_bytes,
-               "a buffer of " + std::to_string(out.size()) + " bytes for " + to_string(box) + " of " + found->first);
+               "a buffer of " + std::to_string(out.size()) + " bytes for " + to_string(box) + " of " + stored_name);
   for (Part& part : entry.parts) {
     if (!intersect(part.box, box)) continue;
-    verify(found->first, part);
+    verify(stored_name, part);
     copy_shared(part.tensor->bytes, part.box, out, box, element_bytes);
   }
 }

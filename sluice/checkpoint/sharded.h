@@ -10,9 +10,11 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "sluice/checkpoint/box.h"
@@ -60,6 +62,8 @@ class ShardedFolder {
   // by PyTorch have none). A box outside the tensor or a buffer of another size is a Bug.
   void read(std::string_view name, std::span<std::byte> out);
   void read(std::string_view name, const Box& box, std::span<std::byte> out);
+  // The whole tensor where a file holds it in one part, as long as this object lives; nothing where it is in several. Error as read().
+  std::optional<TensorView> in_one_part(std::string_view name);
 
  private:
   struct Part {
@@ -76,6 +80,7 @@ class ShardedFolder {
 
   void add_file(const fs::path& path, Checksums checksums);
   void add_part(const std::string& name, Part part, const std::vector<std::int64_t>* global_shape);
+  std::pair<const std::string, Entry>& require(std::string_view name);
   void verify(const std::string& name, Part& part) const;
 
   fs::path folder_;

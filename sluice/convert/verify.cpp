@@ -2,15 +2,14 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <fstream>
-#include <set>
 
 #include "sluice/base/error.h"
 #include "sluice/base/rng.h"
+#include "sluice/checkpoint/weight_reader.h"
 #include "sluice/config/value.h"
-#include "sluice/convert/writers.h"
-#include "sluice/generate/loaded_model.h"
-#include "sluice/parallel/apply.h"
+#include "sluice/convert/streamed_model.h"
 #include "sluice/text/tokenizer.h"
 
 namespace sluice::convert {
@@ -41,47 +40,85 @@ at::Tensor probe(const Source& source) {
 }
 
 struct Outcome {
-  at::Tensor log_probability, logits;                  // [tokens, vocab], float32
-  std::vector<std::vector<std::int64_t>> not_reached;  // experts of each mixture layer
+  at::Tensor before, after;                            // logits [tokens, vocab], float32, of source and result
+  std::vector<std::vector<std::int64_t>> not_reached;  // experts of each mixture layer of the source
+  bool same_bits = false;                              // weights and settings, so that `after` need not be computed
 };
 
-Outcome run(const models::ModelConfig& config, nn::ParameterStore& store, const at::Tensor& ids) {
-  const at::NoGradGuard no_grad;
-  const auto model = config.build(store);
-  const nn::ForwardContext context{{kRows, ids.numel() / kRows, {}, {}, {}}, nn::local_seams(), nn::Mode::kInference};
-  const parallel::Pass pass = parallel::forward(*model, ids, context, parallel::Recompute::kNone);
-  Outcome out;
-  out.logits = nn::head_logits(pass.hidden, model->head());
-  out.log_probability = at::log_softmax(out.logits, -1);
-  for (const nn::RouterRecord& router : pass.routers) {
-    const at::Tensor counts = at::bincount(router.chosen.reshape({-1}), {}, router.logits.size(1));
-    out.not_reached.emplace_back();
-    for (std::int64_t e = 0; e < counts.numel(); ++e) {
-      if (counts[e].item<std::int64_t>() == 0) out.not_reached.back().push_back(e);
-    }
+std::vector<std::int64_t> not_reached(const nn::RouterRecord& router) {
+  const at::Tensor counts = at::bincount(router.chosen.reshape({-1}), {}, router.logits.size(1));
+  std::vector<std::int64_t> out;
+  for (std::int64_t e = 0; e < counts.numel(); ++e) {
+    if (counts[e].item<std::int64_t>() == 0) out.push_back(e);
   }
   return out;
 }
 
-// The source through the reader that converted it: also what no other command can load, such as FP8.
-Outcome run_source(Source& source, const at::Tensor& ids) {
-  nn::ParameterStore store(models::parameter_specs(source.table));
-  checkpoint::allocate_for_inference(store, at::kFloat);
-  Tensors tensors(source, checkpoint::DType::kF32);
-  for (const models::TensorSpec& spec : source.table) {
-    store.at(spec.parameter.name).value.copy_(tensors.read(spec, checkpoint::whole(spec.parameter.shape)));
+// Both models layer by layer. As long as settings, weights and what goes in are the same bits, so is what comes out, and the source computes
+// for both.
+Outcome run(StreamedModel& source, StreamedModel& result, const at::Tensor& ids, bool same) {
+  const at::NoGradGuard no_grad;
+  const nn::ForwardContext context{{kRows, ids.numel() / kRows, {}, {}, {}}, nn::local_seams(), nn::Mode::kInference};
+  source.load_outside_layers();
+  result.load_outside_layers();
+  same = same && source.loaded_the_same(result);
+  at::Tensor before = source.model().embed(ids, context), after = same ? before : result.model().embed(ids, context);
+  Outcome out;
+  for (std::size_t layer = 0; layer < source.model().blocks().size(); ++layer) {
+    source.load_layer(layer);
+    result.load_layer(layer);
+    same = same && source.loaded_the_same(result);
+    models::BlockOutput of_source = source.model().blocks()[layer]->forward(before, context);
+    after = same ? of_source.hidden : result.model().blocks()[layer]->forward(after, context).hidden;
+    before = of_source.hidden;
+    if (of_source.router) out.not_reached.push_back(not_reached(*of_source.router));
   }
-  return run(*source.config, store, ids);
+  const auto logits = [](const models::Model& model, const at::Tensor& hidden) { return nn::head_logits(model.final_norm(hidden), model.head()); };
+  out.before = logits(source.model(), before);
+  out.after = same ? out.before : logits(result.model(), after);
+  out.same_bits = same;
+  return out;
 }
 
-Outcome run_result(const fs::path& path, const at::Tensor& ids, const Source& source) {
+// The source's values through the reader that converted it: also what no other command can load, such as FP8.
+StreamedModel::Read read_of(const Source& source) {
+  return [&source](const models::TensorSpec& spec, const at::Tensor& out) {
+    const at::Tensor flat = out.view({-1});
+    for (const models::HfPart& part : spec.hf) {
+      const at::Tensor stored = source.reader->read({&spec, &part});
+      const at::Tensor ours = part.layout == models::HfLayout::kTransposed ? stored.transpose(-1, -2) : stored;
+      flat.narrow(0, part.offset, ours.numel()).view(ours.sizes()).copy_(ours);
+    }
+  };
+}
+
+void require_comparable(const models::ModelConfig& source, const models::ModelConfig& result, const fs::path& path) {
+  if (source.vocab_size() == result.vocab_size() && source.num_layers() == result.num_layers()) return;
+  throw Error(path.string() + " has another vocabulary or another number of layers than the source", "give the conversion of that model");
+}
+
+// An unset head_dim may be the one that an export spells out: tensors of equal shapes have equal ones.
+bool same_settings(const models::ModelConfig& a, const models::ModelConfig& b) {
+  const auto same = [](const auto& one, const auto& other) {
+    return one.first == other.first && (one.second == other.second || (one.first == "model.head_dim" && (one.second == "null" || other.second == "null")));
+  };
+  return std::ranges::equal(a.settings(), b.settings(), same) && Json(a.write_hf(at::kFloat)) == Json(b.write_hf(at::kFloat));
+}
+
+Outcome run_both(Source& source, const fs::path& path, const at::Tensor& ids) {
+  const auto compare = [&](const models::ModelConfig& config, StreamedModel::Read read) {
+    require_comparable(*source.config, config, path);
+    StreamedModel before(*source.config, read_of(source)), after(config, std::move(read));
+    return run(before, after, ids, same_settings(*source.config, config));
+  };
   if (is_megatron_folder(path)) {
     Source result = open_source(path, std::nullopt);
-    return run_source(result, ids);
+    return compare(*result.config, read_of(result));
   }
-  const generate::LoadedModel loaded = generate::open_model(path, at::kFloat);
-  if (loaded.folder.config->vocab_size() != source.config->vocab_size()) throw Error(path.string() + " has another vocabulary than " + source.path.string(), "give the conversion of that model");
-  return run(*loaded.folder.config, *loaded.store, ids);
+  const checkpoint::ModelFolder folder = checkpoint::open_model_folder(path);
+  const auto table = folder.config->tensor_table();
+  const auto weights = checkpoint::open_weights(folder, table);
+  return compare(*folder.config, [&](const models::TensorSpec& spec, const at::Tensor& out) { weights->read(spec, out); });
 }
 
 void say_unreached(const Outcome& outcome, Log& log) {
@@ -93,7 +130,8 @@ void say_unreached(const Outcome& outcome, Log& log) {
     list += (list.empty() ? "" : "; ") + ("layer " + std::to_string(layer) + ":");
     for (const std::int64_t expert : outcome.not_reached[layer]) list += " " + std::to_string(expert);
   }
-  if (count > 0) log.note(std::to_string(count) + " experts were reached by no token of the probe, so their weights are not compared (mixture layers from 0): " + list);
+  const std::string meaning = outcome.same_bits ? "" : ", so their weights are not compared";
+  if (count > 0) log.note(std::to_string(count) + " experts were reached by no token of the probe" + meaning + " (mixture layers from 0): " + list);
 }
 
 double mean_of(const at::Tensor& x) { return x.to(at::kDouble).mean().item<double>(); }
@@ -112,13 +150,15 @@ bool fits_in_memory(const Source& source) {
 
 void verify(Source& source, const fs::path& result, Gate gate, Log& log) {
   const at::Tensor ids = probe(source);
-  const Outcome before = run_source(source, ids), after = run_result(result, ids, source);
-  const at::Tensor divergence = (before.log_probability.exp() * (before.log_probability - after.log_probability)).sum(-1).clamp_min(0);
+  const Outcome outcome = run_both(source, result, ids);
+  const at::Tensor before = at::log_softmax(outcome.before, -1), after = at::log_softmax(outcome.after, -1);
+  const at::Tensor divergence = (before.exp() * (before - after)).sum(-1).clamp_min(0);
   const double mean = mean_of(divergence), largest = divergence.max().item<double>();
-  const double difference = (before.logits - after.logits).abs().max().item<double>();
+  const double difference = (outcome.before - outcome.after).abs().max().item<double>();
   log.info("logits of " + std::to_string(ids.numel()) + " tokens: KL(source || result) " + config::format(mean) + " nats on average, " +
-           config::format(largest) + " at most; a logit differs by " + config::format(difference) + " at most");
-  say_unreached(before, log);
+           config::format(largest) + " at most; a logit differs by " + config::format(difference) + " at most" +
+           (outcome.same_bits ? "; weights and settings are the same to the bit" : ""));
+  say_unreached(outcome, log);
   if (gate == Gate::kOff) return;
   // A NaN on either side compares false, and is a fault as well.
   if (mean <= kLargestDivergence && largest <= 100 * kLargestDivergence) return;

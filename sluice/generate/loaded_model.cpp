@@ -74,7 +74,8 @@ LoadedModel open_model(const fs::path& path, std::optional<at::ScalarType> dtype
   for (const checkpoint::Adapter& adapter : adapters) std::ranges::copy(models::parameter_specs(adapter.targets), std::back_inserter(specs));
   loaded.store = std::make_unique<nn::ParameterStore>(specs);
   checkpoint::allocate_for_inference(*loaded.store, type);
-  checkpoint::load_weights(loaded.folder, table, *loaded.store);
+  loaded.weights = checkpoint::open_weights(loaded.folder, table);
+  checkpoint::map_or_read(*loaded.weights, table, *loaded.store);
   for (const checkpoint::Adapter& adapter : adapters) {
     checkpoint::load_adapter(adapter, *loaded.store);
     models::attach(*loaded.store, adapter.targets, nullptr);

@@ -9,6 +9,7 @@
 
 #include "sluice/base/file.h"
 #include "sluice/checkpoint/model_io.h"
+#include "sluice/checkpoint/weight_reader.h"
 #include "sluice/models/model.h"
 #include "sluice/text/tokenizer.h"
 
@@ -22,13 +23,15 @@ struct Runnable {
 
 struct LoadedModel {
   checkpoint::ModelFolder folder;
+  std::unique_ptr<checkpoint::WeightReader> weights;  // holds the files in which parameters of *store may lie
   std::unique_ptr<nn::ParameterStore> store;
   std::unique_ptr<models::Model> model;  // refers to *store
   Runnable runnable() const { return {*model, *folder.config}; }
 };
 
 // Reads the model at `path` (HF folder, step folder or run folder) for inference: no gradients, no masters. Weights are kept in the
-// type that the file has unless `dtype` (float32, bfloat16 or float16) asks for another; norms and routers are always float32. `adapters`
+// type that the file has unless `dtype` (float32, bfloat16 or float16) asks for another; norms and routers are always float32. What a file
+// holds as it is computed with is not copied: the files must stay as they are while the model is used. `adapters`
 // are PEFT folders, or runs that trained them, whose changes are added up; a `path` that is one itself stands for its base model with it.
 LoadedModel open_model(const fs::path& path, std::optional<at::ScalarType> dtype, std::vector<fs::path> adapters = {});
 
