@@ -66,7 +66,7 @@ at::ScalarType to_torch(DType dtype) {
     case DType::kBF16: return at::kBFloat16;
     case DType::kF16: return at::kHalf;
     case DType::kF64: return at::kDouble;
-    default: throw Error("weights of type " + std::string(dtype_name(dtype)) + " are not computed with", "convert them first: sluice convert --from FOLDER --to OTHER --format hf");
+    default: throw Error("weights of type " + std::string(dtype_name(dtype)) + " are not computed with", "save them as F32, BF16 or F16");
   }
 }
 

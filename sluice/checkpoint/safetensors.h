@@ -50,6 +50,9 @@ SafetensorsContents parse_safetensors(std::span<const std::byte> file, const std
 // The longest header that is read or written, in bytes: the limit of the format's own library.
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
 
+// Where the data begins in files that are written: at a multiple of a cache line, as allocated memory does.
+constexpr std::uint64_t kDataAlignment = 64;
+
 // A safetensors file mapped read-only; nothing is copied. The file must not shrink while it is open.
 class SafetensorsFile {
  public:

@@ -66,8 +66,9 @@ std::string SafetensorsWriter::header() const {
   } else {
     json.back() = '}';
   }
-  json.append((8 - json.size() % 8) % 8, ' ');  // the data begins at a multiple of 8
-  const std::uint64_t length = json.size();
+  std::uint64_t length = json.size();
+  json.append((kDataAlignment - (sizeof length + length) % kDataAlignment) % kDataAlignment, ' ');
+  length = json.size();
   std::string bytes(sizeof length, '\0');
   std::memcpy(bytes.data(), &length, sizeof length);
   return bytes + json;

@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <csignal>
 #include <iostream>
 #include <string>
 
@@ -59,6 +60,7 @@ void keep_pages() {
 
 int main(int argc, char** argv) {
   keep_pages();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of the write
   cli::open_standard_streams();
   Log log;
   try {

@@ -40,8 +40,35 @@ OrderedJson plan_of(const Options& options, const Source& source, Format format)
           {"files", files}};
 }
 
+// Whether `path` is `folder` or lies in it.
+bool lies_in(const fs::path& path, const fs::path& folder) {
+  const fs::path inside = fs::weakly_canonical(path).lexically_relative(fs::weakly_canonical(folder));
+  return !inside.empty() && *inside.begin() != "..";
+}
+
+// Adds the tensors whose numbers are of a type that nothing is computed with.
+void check_types(const Source& source, Violations& violations) {
+  using checkpoint::DType;
+  for (const models::TensorSpec& spec : source.table) {
+    for (const models::HfPart& part : spec.hf) {
+      const DType type = source.reader->dtype({&spec, &part});
+      if (type == DType::kF32 || type == DType::kBF16 || type == DType::kF16 || type == DType::kF64) continue;
+      violations.add(part.name + " is of type " + std::string(checkpoint::dtype_name(type)) + ", which no weight has", "save it as F32, BF16 or F16 with the program that made it");
+    }
+  }
+}
+
 void require_meaningful(const Options& options, const Source& source, Format format) {
   Violations violations;
+  if (lies_in(options.to, source.path)) violations.add("--to " + options.to.string() + " lies in --from " + source.path.string(), "give a folder beside it");
+  check_types(source, violations);
+  if (format == Format::kTorchDist) {
+    try {
+      require_torch_dist(source);
+    } catch (const Error& error) {
+      violations.add(error);
+    }
+  }
   if (format == Format::kNative) options.layout.check(source.table, violations);
   else if (!options.layout.is_plain() || options.layout.num_shards != 0) {
     violations.add("parallel sizes and --shards have no effect on format " + std::string(names(Format{})[static_cast<std::size_t>(format)]), "leave them out, or use --format native");

@@ -8,7 +8,7 @@ namespace {
 
 template <class Names>
 std::string listed(const Names& names) {
-  constexpr std::size_t kMost = 12;
+  constexpr std::size_t kMost = 1000;  // of more the first say enough
   std::string out;
   std::size_t i = 0;
   for (const std::string& name : names) {

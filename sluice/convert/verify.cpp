@@ -151,13 +151,16 @@ bool fits_in_memory(const Source& source) {
 void verify(Source& source, const fs::path& result, Gate gate, Log& log) {
   const at::Tensor ids = probe(source);
   const Outcome outcome = run_both(source, result, ids);
+  if (!at::isfinite(outcome.before).all().item<bool>()) {
+    throw Error("the logits of " + source.path.string() + " itself are not finite: its weights are broken", "take the model again; --verify none converts it as it is");
+  }
   const at::Tensor before = at::log_softmax(outcome.before, -1), after = at::log_softmax(outcome.after, -1);
   const at::Tensor divergence = (before.exp() * (before - after)).sum(-1).clamp_min(0);
   const double mean = mean_of(divergence), largest = divergence.max().item<double>();
   const double difference = (outcome.before - outcome.after).abs().max().item<double>();
   log.info("logits of " + std::to_string(ids.numel()) + " tokens: KL(source || result) " + config::format(mean) + " nats on average, " +
            config::format(largest) + " at most; a logit differs by " + config::format(difference) + " at most" +
-           (outcome.same_bits ? "; weights and settings are the same to the bit" : ""));
+           (outcome.same_bits ? "; settings and the weights that are computed with are the same to the bit" : ""));
   say_unreached(outcome, log);
   if (gate == Gate::kOff) return;
   // A NaN on either side compares false, and is a fault as well.

@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "sluice/base/error.h"
 #include "sluice/checkpoint/dcp_folder.h"
 #include "sluice/checkpoint/megatron_names.h"
 #include "sluice/checkpoint/torch_save.h"
@@ -18,6 +19,21 @@ using checkpoint::MegatronSlice;
 using checkpoint::TensorPart;
 
 constexpr const char* kIteration = "iter_0000000";
+
+MegatronNaming naming_of(const checkpoint::MegatronSizes& sizes) {
+  MegatronNaming naming;
+  naming.layers = sizes.all_layers_alike() ? MegatronNaming::Layers::kStacked : MegatronNaming::Layers::kNumbered;
+  naming.experts = MegatronNaming::Experts::kStacked;
+  return naming;
+}
+
+checkpoint::MegatronSizes sizes_of(const Source& source) {
+  try {
+    return checkpoint::megatron_sizes(source.json, "config.json");
+  } catch (const Error& error) {
+    throw Error("format torch_dist does not hold this model: " + error.problem(), "use --format native, or --format hf");
+  }
+}
 
 // The leading dims over layers and experts: a chunk holds one index of each, so that none is larger than a tensor of one expert.
 std::size_t stacked_dims(const std::string& name, const MegatronNaming& naming) {
@@ -53,11 +69,14 @@ void write_common(const fs::path& path) {
 
 }  // namespace
 
+void require_torch_dist(const Source& source) {
+  const checkpoint::MegatronSizes sizes = sizes_of(source);
+  checkpoint::megatron_map(sizes, naming_of(sizes));
+}
+
 void write_torch_dist(Tensors& tensors, OutputFolder& out, Progress& progress) {
-  const checkpoint::MegatronSizes sizes = checkpoint::megatron_sizes(tensors.source().json, "config.json");
-  MegatronNaming naming;
-  naming.layers = sizes.all_layers_alike() ? MegatronNaming::Layers::kStacked : MegatronNaming::Layers::kNumbered;
-  naming.experts = MegatronNaming::Experts::kStacked;
+  const checkpoint::MegatronSizes sizes = sizes_of(tensors.source());
+  const MegatronNaming naming = naming_of(sizes);
   const checkpoint::MegatronMap map = checkpoint::megatron_map(sizes, naming);
   std::map<std::string, Part> parts_by_name;
   for (const models::TensorSpec& spec : tensors.source().table) {

@@ -35,6 +35,9 @@ void write_hf(Tensors& tensors, OutputFolder& out, Progress& progress);
 void write_native(Tensors& tensors, const Layout& layout, OutputFolder& out, Progress& progress);
 void write_torch_dist(Tensors& tensors, OutputFolder& out, Progress& progress);
 
+// Error where Megatron's layout does not hold this source's model.
+void require_torch_dist(const Source& source);
+
 // The optimizer's moments of a native step folder, cut as the weights are; and the rest of trainer/.
 void write_trainer(const Tensors& tensors, const Layout& layout, OutputFolder& out, Progress& progress);
 

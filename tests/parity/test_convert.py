@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from program import latest_checkpoint, sluice, start, train, write_rows
+from program import latest_checkpoint, shared, sluice, start, train, write_rows
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -354,3 +354,33 @@ def test_hostile_files_are_errors(tmp_path, mixtral):
         (folder / "model.safetensors").write_bytes(bytes_)
         error = sluice("convert", "--from", folder, "--to", tmp_path / "out", status=2).stderr
         assert "model.safetensors" in error and not (tmp_path / "out").exists()
+
+
+# --- what is refused before anything is written ---
+
+def test_a_refused_conversion_leaves_nothing_behind(tmp_path, tiny_mixtral):
+    odd = tmp_path / "odd"
+    shutil.copytree(tiny_mixtral, odd)
+    weights = safetensors.load_file(odd / "model.safetensors")
+    weights["model.norm.weight"] = weights["model.norm.weight"].long()
+    safetensors.save_file(weights, odd / "model.safetensors", {"format": "pt"})
+    said = sluice("convert", "--from", odd, "--to", tmp_path / "out", status=2).stderr
+    assert "model.norm.weight is of type I64" in said
+    gemma = tmp_path / "gemma"
+    shutil.copytree(shared("golden/models/gemma"), gemma)
+    said = sluice("convert", "--from", gemma, "--to", tmp_path / "out", "--format", "torch_dist", status=2).stderr
+    assert "torch_dist does not hold this model" in said and "--format native" in said
+    said = sluice("convert", "--from", tiny_mixtral, "--to", tiny_mixtral / "inside", status=2).stderr
+    assert "lies in --from" in said
+    assert not [path for path in (tmp_path / "out", tmp_path / "out.partial", tiny_mixtral / "inside", tiny_mixtral / "inside.partial") if path.exists()]
+
+
+def test_a_model_that_is_broken_itself_is_named_as_that(tmp_path, tiny_mixtral):
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_mixtral, broken)
+    weights = safetensors.load_file(broken / "model.safetensors")
+    weights["model.norm.weight"][0] = float("nan")
+    safetensors.save_file(weights, broken / "model.safetensors", {"format": "pt"})
+    said = sluice("convert", "--from", broken, "--to", tmp_path / "out", status=2).stderr
+    assert f"{broken} itself are not finite" in said
+    sluice("convert", "--from", broken, "--to", tmp_path / "as it is", "--verify", "none")
