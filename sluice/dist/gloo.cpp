@@ -23,38 +23,40 @@ std::string first_sentence(const std::exception& error) {
   return what.starts_with("[") && source != std::string::npos ? what.substr(source + 2) : what;
 }
 
-[[noreturn]] void failed(const std::string& operation, const std::string& group, const std::exception& error) {
-  throw Error(operation + " of the ranks' group " + group + " failed: " + first_sentence(error), "look at the log of the rank that ended first; when it is mended go on with --resume latest");
+// `who`: "rank 1 of 4 of the group world".
+[[noreturn]] void failed(const std::string& operation, const std::string& who, const std::exception& error) {
+  throw Error(who + ": the " + operation + " failed: " + first_sentence(error), "look at the log of the rank that ended first; when it is mended go on with --resume latest");
 }
 
 class Started final : public Pending {
  public:
-  Started(std::string operation, std::string group, c10::intrusive_ptr<c10d::Work> work, std::vector<at::Tensor> held)
-      : operation_(std::move(operation)), group_(std::move(group)), work_(std::move(work)), held_(std::move(held)) {}
+  Started(std::string operation, std::string who, c10::intrusive_ptr<c10d::Work> work, std::vector<at::Tensor> held)
+      : operation_(std::move(operation)), who_(std::move(who)), work_(std::move(work)), held_(std::move(held)) {}
   void wait() override {
     try {
       work_->wait();
     } catch (const std::exception& error) {
-      failed(operation_, group_, error);
+      failed(operation_, who_, error);
     }
   }
 
  private:
-  std::string operation_, group_;
+  std::string operation_, who_;
   c10::intrusive_ptr<c10d::Work> work_;
   std::vector<at::Tensor> held_;  // what the operation reads and writes
 };
 
 class GlooGroup final : public Group {
  public:
-  GlooGroup(std::string name, const c10::intrusive_ptr<c10d::Store>& store, std::int64_t rank, std::int64_t size, std::chrono::seconds patience) : name_(std::move(name)) {
+  GlooGroup(const std::string& name, const c10::intrusive_ptr<c10d::Store>& store, std::int64_t rank, std::int64_t size, std::chrono::seconds patience)
+      : who_("rank " + std::to_string(rank) + " of " + std::to_string(size) + " of the group " + name) {
     auto options = ProcessGroupGloo::Options::create(patience);
     options->devices.push_back(ProcessGroupGloo::createDefaultDevice());
     options->threads = 2;
     try {
       gloo_ = c10::make_intrusive<ProcessGroupGloo>(store, static_cast<int>(rank), static_cast<int>(size), options);
     } catch (const std::exception& error) {
-      failed("the making", name_, error);
+      failed("making of the group", who_, error);
     }
   }
 
@@ -97,13 +99,13 @@ class GlooGroup final : public Group {
     for (const at::Tensor& tensor : tensors) SLUICE_CHECK(tensor.is_contiguous(), std::string(operation) + " takes contiguous tensors");
     try {
       auto work = begin(tensors);
-      return std::make_unique<Started>(operation, name_, std::move(work), std::move(tensors));
+      return std::make_unique<Started>(operation, who_, std::move(work), std::move(tensors));
     } catch (const std::exception& error) {
-      failed(operation, name_, error);
+      failed(operation, who_, error);
     }
   }
 
-  std::string name_;
+  std::string who_;
   c10::intrusive_ptr<ProcessGroupGloo> gloo_;
 };
 

@@ -22,6 +22,15 @@ bool Mesh::any(bool here) const {
   return all.item<float>() > 0;
 }
 
+void rethrow(const Mesh& mesh, const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const Error& error) {
+    if (mesh.leads()) throw;
+    throw Error("rank " + std::to_string(mesh.rank) + ": " + error.problem(), error.remedy());
+  }
+}
+
 Mesh single_process_mesh() { return {{}, 0, {}, self_group(), self_group()}; }
 
 Mesh make_mesh(const Meeting& meeting, const Rendezvous& rendezvous, const GridSizes& sizes, std::chrono::seconds patience) {

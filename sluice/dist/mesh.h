@@ -31,6 +31,9 @@ struct Mesh {
 // Thrown where another rank has ended the run and said why: this one ends without a word.
 struct StoppedByAnotherRank {};
 
+// Throws `failure` again; an Error of another rank than the leader says whose it is.
+[[noreturn]] void rethrow(const Mesh& mesh, const std::exception_ptr& failure);
+
 // What `work` gives here, once it has given something on every rank. Where it throws on the leader, the others end quietly; where it throws on
 // others alone, they say why and the leader ends.
 template <class Work>
@@ -42,10 +45,10 @@ auto together(const Mesh& mesh, const Work& work) -> decltype(work()) {
   } catch (...) {
     failure = std::current_exception();
   }
-  if (mesh.world->alone() && failure) std::rethrow_exception(failure);
+  if (mesh.world->alone() && failure) rethrow(mesh, failure);
   const bool leader_failed = !mesh.from_leader(failure ? "failed" : "").empty();
   if (!mesh.any(failure != nullptr)) return std::move(*result);
-  if (failure && (mesh.leads() || !leader_failed)) std::rethrow_exception(failure);
+  if (failure && (mesh.leads() || !leader_failed)) rethrow(mesh, failure);
   throw StoppedByAnotherRank{};
 }
 
