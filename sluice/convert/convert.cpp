@@ -60,7 +60,7 @@ void check_types(const Source& source, Violations& violations) {
 
 void require_meaningful(const Options& options, const Source& source, Format format) {
   Violations violations;
-  if (lies_in(options.to, source.path)) violations.add("--to " + options.to.string() + " lies in --from " + source.path.string(), "give a folder beside it");
+  if (lies_in(options.to, source.path)) violations.add("--to " + options.to.string() + " is --from " + source.path.string() + " or lies in it", "give a folder beside it");
   check_types(source, violations);
   if (format == Format::kTorchDist) {
     try {

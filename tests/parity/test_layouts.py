@@ -1,5 +1,6 @@
 """Runs of several processes against one process with the same micro-steps: losses, gradient norms, weights."""
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -100,13 +101,26 @@ def test_a_run_goes_on_with_another_number_of_ranks(tmp_path):
 LONG = {"train.train_iters": 60, "checkpoint.save_interval": 5, "train.micro_batch_size": 1, "optimizer.schedule": "constant", "checkpoint.export_hf": "true"}
 
 
+def ranks_of(run):
+    """Process ids of the program at work on `run`."""
+    pids = []
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:  # it has just ended
+            continue
+        if command[0] == str(program()).encode() and str(run).encode() in command:
+            pids.append(int(folder.name))
+    return sorted(pids)
+
+
 def started_by(process, run, step):
-    """Waits until `run` has saved `step`; the process ids of its ranks."""
+    """Waits until `run` has saved `step`; the process ids of its ranks, all there."""
     until = time.time() + 60
     while not (run / "checkpoints" / f"step-{step:08d}" / "manifest.json").exists():
         assert process.poll() is None and time.time() < until, process.communicate()[1]
         time.sleep(0.02)
-    return [int(pid) for pid in subprocess.check_output(["pgrep", "-f", f"sluice.* {run}"], text=True).split() if int(pid) != process.pid]
+    return ranks_of(run)
 
 
 def test_a_killed_rank_ends_the_others_and_a_restart_resumes_by_itself(tmp_path):
@@ -129,7 +143,7 @@ def test_a_signal_to_any_rank_ends_all_after_saving(tmp_path):
     os.kill(pids[-1], signal.SIGTERM)
     _, stderr = process.communicate(timeout=60)
     assert "interrupted: saved" in stderr
-    assert subprocess.run(["pgrep", "-f", f"sluice.* {run}"], capture_output=True, check=False).stdout == b"", "ranks are left over"
+    assert not ranks_of(run), "ranks are left over"
     last = metrics(run)[-1]["step"]
     assert (run / "checkpoints" / "latest").read_text().strip() == f"step-{last:08d}"
 
