@@ -71,6 +71,26 @@ std::vector<Box> subtract(const Box& box, const Box& hole) {
   return pieces;
 }
 
+std::vector<Box> boxes_of_range(const std::vector<std::int64_t>& shape, std::int64_t begin, std::int64_t end) {
+  std::vector<Box> boxes;
+  while (begin < end) {
+    // The largest block that starts at `begin`: in the outermost dim that it fills from its start, as many rows as are left.
+    Box box{std::vector<std::int64_t>(shape.size()), std::vector<std::int64_t>(shape.size(), 1)};
+    std::int64_t count = 1, rest = begin;  // elements of the block; what is left of `begin` in units of them
+    bool grows = true;
+    for (std::size_t d = shape.size(); d-- > 0; rest /= shape[d]) {
+      box.offsets[d] = rest % shape[d];
+      if (!grows) continue;
+      box.lengths[d] = std::min(shape[d] - box.offsets[d], (end - begin) / count);
+      count *= box.lengths[d];
+      grows = box.lengths[d] == shape[d];
+    }
+    boxes.push_back(std::move(box));
+    begin += count;
+  }
+  return boxes;
+}
+
 void copy_shared(std::span<const std::byte> source, const Box& source_box, std::span<std::byte> target, const Box& target_box,
                  std::size_t element_bytes) {
   SLUICE_CHECK(source.size() == num_elements(source_box) * element_bytes,

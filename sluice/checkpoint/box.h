@@ -27,6 +27,9 @@ std::optional<Box> intersect(const Box& a, const Box& b);
 // `box` without `hole`, as boxes that do not overlap.
 std::vector<Box> subtract(const Box& box, const Box& hole);
 
+// The elements [begin, end) of a tensor, counted row-major, as boxes in that order.
+std::vector<Box> boxes_of_range(const std::vector<std::int64_t>& shape, std::int64_t begin, std::int64_t end);
+
 // Copies the elements that both boxes hold from a buffer that stores `source_box` to one that stores `target_box`, both row-major.
 // The buffers' sizes are exactly those of their boxes (else a Bug).
 void copy_shared(std::span<const std::byte> source, const Box& source_box, std::span<std::byte> target, const Box& target_box,

@@ -3,6 +3,9 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <fstream>
+#include <map>
+#include <span>
 #include <vector>
 
 #include "sluice/base/crc32c.h"
@@ -16,6 +19,7 @@ namespace {
 
 constexpr const char* kFormat = "sluice-checkpoint";
 constexpr int kVersion = 1;
+constexpr std::string_view kNotePrefix = ".noted-";
 
 // Files under `folder`, sorted, the manifest not among them; folders go to `folders`, the inner ones first.
 std::vector<fs::path> list_files(const fs::path& folder, std::vector<fs::path>& folders) {
@@ -40,6 +44,40 @@ void sync_file(const fs::path& path, WriteObserver* observer) {
   FileDescriptor(path, O_RDONLY).sync();
 }
 
+// Read piece by piece: mapped, the whole of a file would count as this program's memory.
+std::uint32_t checksum_of(const fs::path& path) {
+  constexpr std::size_t kPieceBytes = 1 << 20;
+  std::ifstream in(path, std::ios::binary);
+  std::vector<char> piece(kPieceBytes);
+  std::uint32_t sum = 0;
+  while (in.read(piece.data(), static_cast<std::streamsize>(piece.size())) || in.gcount() > 0) {
+    sum = crc32c(std::as_bytes(std::span(piece).first(static_cast<std::size_t>(in.gcount()))), sum);
+  }
+  if (!in.eof()) throw Error("cannot read " + path.string(), "check the disk and that you may read it");
+  return sum;
+}
+
+// What the manifest says of a file, which is synced.
+Json record_of(const fs::path& folder, const fs::path& path, WriteObserver* observer) {
+  sync_file(path, observer);
+  return {{"name", path.lexically_relative(folder).string()}, {"size_bytes", fs::file_size(path)}, {"crc32c", checksum_text(checksum_of(path))}};
+}
+
+// What note_files() has left, by name; the notes are removed.
+std::map<std::string, Json> take_notes(const fs::path& folder, std::vector<fs::path>& files) {
+  std::map<std::string, Json> records;
+  std::erase_if(files, [&](const fs::path& path) {
+    if (!path.filename().string().starts_with(kNotePrefix)) return false;
+    for (Json& record : parse_strict_json(read_file(path), path.string())) {
+      auto name = record.at("name").get<std::string>();
+      records.emplace(std::move(name), std::move(record));
+    }
+    fs::remove(path);
+    return true;
+  });
+  return records;
+}
+
 bool is_inside(const std::string& name) {
   const fs::path path(name);
   return !name.empty() && name.find('\0') == std::string::npos && path.is_relative() &&
@@ -59,7 +97,7 @@ std::optional<std::string> file_fault(const fs::path& folder, const Json& record
   if (failed || size != expected)
     return name + " has " + std::to_string(failed ? 0 : size) + " bytes, not the " + std::to_string(expected) + " that were written";
   if (verify == Verify::kContents &&
-      checksum_text(crc32c(MappedFile(folder / name).bytes())) != record["crc32c"].get_ref<const std::string&>()) {
+      checksum_text(checksum_of(folder / name)) != record["crc32c"].get_ref<const std::string&>()) {
     return name + " does not have the checksum with which it was written: its bytes have changed";
   }
   return std::nullopt;
@@ -68,21 +106,25 @@ std::optional<std::string> file_fault(const fs::path& folder, const Json& record
 }  // namespace
 
 void write_manifest(const fs::path& folder, WriteObserver* observer) {
-  std::vector<fs::path> folders;
+  std::vector<fs::path> folders, files = list_files(folder, folders);
+  std::map<std::string, Json> noted = take_notes(folder, files);
   Json records = Json::array();
-  for (const fs::path& path : list_files(folder, folders)) {
-    sync_file(path, observer);
-    const MappedFile file(path);
-    records.push_back({{"name", path.lexically_relative(folder).string()},
-                       {"size_bytes", file.bytes().size()},
-                       {"crc32c", checksum_text(crc32c(file.bytes()))}});
+  for (const fs::path& path : files) {
+    const auto known = noted.find(path.lexically_relative(folder).string());
+    records.push_back(known != noted.end() ? std::move(known->second) : record_of(folder, path, observer));
   }
   for (const fs::path& inner : folders) sync_folder_observed(inner, observer);
   const Json manifest = {{"format", kFormat}, {"version", kVersion}, {"files", std::move(records)}};
   write_whole_file(folder / kManifestName, manifest.dump(1, ' ', true) + "\n", observer);
 }
 
-std::optional<std::string> manifest_fault(const fs::path& folder, Verify verify) {
+void note_files(const fs::path& folder, const std::vector<fs::path>& files, const std::string& by, WriteObserver* observer) {
+  Json records = Json::array();
+  for (const fs::path& path : files) records.push_back(record_of(folder, path, observer));
+  write_whole_file(folder / (std::string(kNotePrefix) + by + ".json"), dump_json(records), observer);
+}
+
+std::optional<std::string> manifest_fault(const fs::path& folder, Verify verify, FileShare share) {
   const fs::path path = folder / kManifestName;
   std::error_code failed;
   if (!fs::is_regular_file(path, failed)) return "it has no " + std::string(kManifestName);
@@ -100,8 +142,10 @@ std::optional<std::string> manifest_fault(const fs::path& folder, Verify verify)
     return "its " + std::string(kManifestName) + " has version " + in_quotes(dump_json(manifest.value("version", Json()))) +
            ", this program reads version " + std::to_string(kVersion);
   }
+  std::int64_t number = 0;
   for (const Json& record : manifest["files"]) {
-    if (auto fault = file_fault(folder, record, verify)) return fault;
+    const bool is_read = verify == Verify::kContents && number++ % share.of == share.first;
+    if (auto fault = file_fault(folder, record, is_read ? Verify::kContents : Verify::kSizes)) return fault;
   }
   return std::nullopt;
 }

@@ -157,7 +157,17 @@ void require_equal_copies(const WeightFolder& folder, const models::ModelConfig&
 void load_weights(const ModelFolder& folder, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store) {
   const at::NoGradGuard no_grad;
   const auto weights = open_weights(folder, table);
-  for (const models::TensorSpec& spec : table) weights->read(spec, destination(store.at(spec.parameter.name)));
+  for (const models::TensorSpec& spec : table) {
+    nn::Parameter& parameter = store.at(spec.parameter.name);
+    if (parameter.spec.is_elsewhere()) continue;
+    if (parameter.spec.is_whole()) {
+      weights->read(spec, destination(parameter));
+      continue;
+    }
+    const at::Tensor whole = at::empty(spec.parameter.shape, destination(parameter).options());
+    weights->read(spec, whole);
+    nn::copy_pieces(parameter.spec.part, whole, destination(parameter));
+  }
   store.refresh_compute_copies();
 }
 
@@ -167,32 +177,33 @@ void allocate_for_inference(nn::ParameterStore& store, at::ScalarType dtype) {
   }
 }
 
-void export_hf(const fs::path& to, const models::ModelConfig& config, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store, DType dtype,
+void export_hf(const fs::path& to, const models::ModelConfig& config, const std::vector<models::TensorSpec>& table, const WholeTensors& values, DType dtype,
                const std::optional<fs::path>& tokenizer_folder) {
   struct Source {
-    const nn::Parameter* parameter;
+    const models::TensorSpec* spec;
     const models::HfPart* part;
   };
   std::vector<TensorSpec> declared;
   std::vector<Source> sources;
   const auto add = [&](const std::string& name, const Source& from) {
-    const bool exact = from.parameter->spec.keep == nn::Keep::kFloat32InFiles;
+    const bool exact = from.spec->parameter.keep == nn::Keep::kFloat32InFiles;
     declared.push_back({name, exact ? DType::kF32 : dtype, from.part->shape});
     sources.push_back(from);
   };
   for (const models::TensorSpec& spec : table) {
-    const nn::Parameter& parameter = store.at(spec.parameter.name);
-    for (const models::HfPart& part : spec.hf) add(part.name, {&parameter, &part});
-    for (const std::string& copy : spec.hf_copies) add(copy, {&parameter, &spec.hf[0]});
+    for (const models::HfPart& part : spec.hf) add(part.name, {&spec, &part});
+    for (const std::string& copy : spec.hf_copies) add(copy, {&spec, &spec.hf[0]});
   }
   fs::create_directories(to);
-  at::Tensor current;  // keeps the bytes of one tensor until the next is asked for
+  const models::TensorSpec* at_hand = nullptr;
+  at::Tensor value, current;  // of the parameter at hand; keeps the bytes of one tensor until the next is asked for
   const TensorSource source = [&](std::size_t i) {
-    const auto [parameter, part] = sources[i];
+    const auto [spec, part] = sources[i];
+    if (spec != at_hand) value = values(*(at_hand = spec));
     std::vector<std::int64_t> shape = part->shape;
     if (part->layout == models::HfLayout::kTransposed) std::swap(shape[shape.size() - 1], shape[shape.size() - 2]);
     const auto count = static_cast<std::int64_t>(*tensor_bytes(DType::kU8, shape));
-    const at::Tensor ours = exact_value(*parameter).view({-1}).narrow(0, part->offset, count).view(shape);
+    const at::Tensor ours = value.view({-1}).narrow(0, part->offset, count).view(shape);
     current = in_our_layout(ours, part->layout).to(to_torch(declared[i].dtype)).contiguous();
     return std::span<const std::byte>(bytes_of(current));
   };

@@ -2,6 +2,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -48,8 +49,9 @@ void require_equal_copies(const WeightFolder& folder, const models::ModelConfig&
 void allocate_for_inference(nn::ParameterStore& store, at::ScalarType dtype);
 
 // Writes an HF folder: weights in `dtype` under HF's names, config.json, the tokenizer's files from `tokenizer_folder` (if any),
-// generation_config.json.
-void export_hf(const fs::path& to, const models::ModelConfig& config, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store, DType dtype,
+// generation_config.json. `values` gives each parameter whole and in full precision, in the order of the table.
+using WholeTensors = std::function<at::Tensor(const models::TensorSpec& spec)>;
+void export_hf(const fs::path& to, const models::ModelConfig& config, const std::vector<models::TensorSpec>& table, const WholeTensors& values, DType dtype,
                const std::optional<fs::path>& tokenizer_folder);
 
 // A tensor over a file's bytes, which must outlive it and are only read; copied when they are not aligned to their elements.

@@ -1,5 +1,7 @@
 #include <sys/resource.h>
 
+#include <numeric>
+
 #include "sluice/base/rng.h"
 #include "sluice/cli/bench_model.h"
 #include "sluice/models/lora.h"
@@ -49,8 +51,14 @@ int bench_train(const Arguments& arguments) {
   train::StepConfig step_config;
   step_config.objective.aux_coef = config.router_aux_loss_coef;
   step_config.recompute = b.recompute;
-  const auto alone = dist::self_group();
-  train::Step step(step_config, *model, store, optimizer, *alone, nullptr);
+  const dist::Mesh alone = dist::single_process_mesh();
+  const parallel::Holders holders(alone, [&](const dist::Place&) { return specs; }, parallel::Zero::kNone);
+  parallel::SharedParameters shared(holders, store);
+  std::vector<std::int64_t> mixtures(static_cast<std::size_t>(config.num_hidden_layers));
+  std::iota(mixtures.begin(), mixtures.end(), 0);
+  const parallel::Stages stages({}, config.num_hidden_layers, mixtures, config.num_local_experts);
+  const parallel::LayoutSeams seams(alone, stages, {});
+  train::Step step(step_config, {*model, alone, seams, stages, config.hidden_size}, store, optimizer, shared);
 
   const std::vector<data::Batch> batch{random_batch(b)};
   double first = 0, best = 0, loss = 0;

@@ -6,6 +6,7 @@
 #include "sluice/cli/doctor.h"
 #include "sluice/cli/eval.h"
 #include "sluice/cli/generate.h"
+#include "sluice/cli/launch.h"
 #include "sluice/cli/logits.h"
 #include "sluice/cli/merge.h"
 #include "sluice/cli/monitor.h"
@@ -18,6 +19,7 @@ namespace sluice::cli {
 const std::vector<Command>& commands() {
   static const std::vector<Command> all{
       {"train", "train a model by a recipe", run_train},
+      {"launch", "start a run's processes, here or through SLURM", run_launch},
       {"convert", "between Hugging Face's, native and Megatron's layouts of weights", run_convert},
       {"merge", "LoRA adapters into the base weights", run_merge},
       {"generate", "continue prompts with a trained model", run_generate},

@@ -35,7 +35,7 @@ int dispatch(const std::vector<std::string>& arguments, Log& log) {
     std::cout << "sluice " << kVersion << "\n";
     return 0;
   }
-  const std::vector<std::string> later{"launch", "plan"};
+  const std::vector<std::string> later{"plan"};
   if (std::ranges::find(later, arguments[0]) != later.end()) {
     throw Error("this version of Sluice has no `sluice " + arguments[0] + "` yet", "`sluice --help` lists the commands that there are");
   }

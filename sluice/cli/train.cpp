@@ -197,7 +197,6 @@ void check_keys(const std::vector<config::Setting>& settings) {
   Violations violations;
   for (const config::Setting& setting : settings) {
     const std::string section = setting.key.substr(0, setting.key.find('.'));
-    if (section == "launch") violations.add(setting.where + ": " + setting.key + ", but this version of Sluice has no launcher yet", "leave the section launch out");
     if (section != setting.key || std::ranges::find(keys, setting.key) != keys.end()) continue;
     std::vector<std::string> meant;
     std::ranges::copy_if(keys, std::back_inserter(meant), [&](const std::string& key) { return key.ends_with("." + setting.key); });
@@ -304,7 +303,7 @@ void run_sweep(const std::vector<train::ResolvedRecipe>& resolved, const std::ve
 dist::Mesh meet(const dist::Rendezvous& here) {
   if (!here.many()) return dist::single_process_mesh();
   if (!std::getenv("OMP_NUM_THREADS")) at::set_num_threads(static_cast<int>(std::max<std::int64_t>(1, num_processors() / here.local_world)));
-  return dist::make_mesh(dist::Meeting(here, kMeetingPatience), here, {.data = here.world}, kOperationPatience);
+  return dist::make_mesh(std::make_shared<dist::Meeting>(here, kMeetingPatience), here, kOperationPatience);
 }
 
 // The runs that the flags mean, resolved and checked: one, or those of a sweep.
@@ -350,13 +349,14 @@ int run_train(const Arguments& arguments, Log& log) {
   }
   if (!given.dry_run) outlive_readers();  // metrics.jsonl and log.txt have what the pipe would have shown
   const dist::Rendezvous here = dist::find_rendezvous();
-  const dist::Mesh mesh = meet(here);
+  dist::Mesh mesh = meet(here);
   if (!mesh.leads()) log.set_level(LogLevel::kError);
   if (given.config.empty()) given.run = run_of(given.options.resume);
   if (!given.run.empty()) given.notes.push_back("--resume without --config: the recipe is " + (given.run / "config.yaml").string());
   for (const std::string& note : given.notes) log.note(note);
   if (here.attempt > 0 && given.options.resume.empty()) given.options.resume = "latest";  // the launcher started the ranks again
   const Plan plan = together(mesh, [&] { return plan_runs(given, mesh); });
+  if (mesh.world->size() > 1) dist::lay_out(mesh, parallel::grid_of(plan.runs[0].recipe.parallelism, mesh.world->size()));
   if (plan.runs.size() == 1) run_one(plan.runs[0], given, mesh, log);
   else run_sweep(plan.runs, plan.variants, given, log);
   return 0;

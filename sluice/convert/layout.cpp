@@ -26,12 +26,16 @@ Range cut(std::int64_t size, std::int64_t n, std::int64_t r) {
 std::int64_t tensor_dim(Shard shard) {
   switch (shard) {
     case Shard::kRows:
-    case Shard::kQkvRows: return 0;  // where a shard's rows lie does not matter to who gathers them
+    case Shard::kVocabulary:
+    case Shard::kKvRows:
+    case Shard::kSegments: return 0;  // where a shard's rows lie does not matter to who gathers them
     case Shard::kColumns:
+    case Shard::kExpertRows:
     case Shard::kExpertGateUp: return 1;
     case Shard::kExpertColumns: return 2;
     case Shard::kReplicated:
-    case Shard::kExperts: break;
+    case Shard::kOnce:
+    case Shard::kExpertsOnce: break;
   }
   return -1;
 }

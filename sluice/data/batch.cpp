@@ -34,7 +34,7 @@ double target_weight(const Sample& sample) {
 
 }  // namespace
 
-Batch make_batch(std::span<const Sample> samples, std::int64_t pad_id) {
+Batch make_batch(std::span<const Sample> samples, std::int64_t pad_id, std::int64_t multiple) {
   SLUICE_CHECK(!samples.empty(), "a batch needs a row");
   std::size_t longest = 0;
   for (const Sample& sample : samples) {
@@ -42,6 +42,8 @@ Batch make_batch(std::span<const Sample> samples, std::int64_t pad_id) {
                  "a sample's ids, labels and real differ in length");
     longest = std::max(longest, sample.ids.size());
   }
+  const auto step = static_cast<std::size_t>(multiple);
+  longest = (longest + step - 1) / step * step;
   Batch batch;
   batch.rows = static_cast<std::int64_t>(samples.size());
   batch.seq = static_cast<std::int64_t>(longest);

@@ -23,7 +23,7 @@ struct Batch {
   std::int64_t real_tokens = 0;
 };
 
-// `samples` has at least one; `pad_id` fills, and its value changes nothing.
-Batch make_batch(std::span<const Sample> samples, std::int64_t pad_id);
+// `samples` has at least one; `pad_id` fills, and its value changes nothing. `seq` becomes a multiple of `multiple`.
+Batch make_batch(std::span<const Sample> samples, std::int64_t pad_id, std::int64_t multiple = 1);
 
 }  // namespace sluice::data

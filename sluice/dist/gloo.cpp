@@ -7,8 +7,10 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include <algorithm>
+#include <numeric>
 
 #include "sluice/base/error.h"
+#include "sluice/dist/observers.h"
 
 namespace sluice::dist {
 namespace {
@@ -23,41 +25,70 @@ std::string first_sentence(const std::exception& error) {
   return what.starts_with("[") && source != std::string::npos ? what.substr(source + 2) : what;
 }
 
-// `who`: "rank 1 of 4 of the group world".
-[[noreturn]] void failed(const std::string& operation, const std::string& who, const std::exception& error) {
-  throw Error(who + ": the " + operation + " failed: " + first_sentence(error), "look at the log of the rank that ended first; when it is mended go on with --resume latest");
+// What the exchanges of a group share: who takes part, and who looks on.
+struct Member {
+  std::string group, who;  // "world", "rank 1 of 4 of the group world"
+  std::shared_ptr<Observers> observers;
+};
+
+// Ends as the watch decides, or throws.
+[[noreturn]] void failed(Operation operation, const Member& member, const std::exception& error) {
+  const std::string failure = first_sentence(error);
+  if (Watch* watch = member.observers->watch) watch->give_up(operation, member.group, failure);
+  throw Error(member.who + ": the " + std::string(name_of(operation)) + " failed: " + failure, "look at the log of the rank that ended first; when it is mended go on with --resume latest");
 }
 
 class Started final : public Pending {
  public:
-  Started(std::string operation, std::string who, c10::intrusive_ptr<c10d::Work> work, std::vector<at::Tensor> held)
-      : operation_(std::move(operation)), who_(std::move(who)), work_(std::move(work)), held_(std::move(held)) {}
+  Started(Operation operation, std::shared_ptr<const Member> member, c10::intrusive_ptr<c10d::Work> work, std::vector<at::Tensor> held, std::int64_t bytes)
+      : operation_(operation), member_(std::move(member)), work_(std::move(work)), held_(std::move(held)) {
+    if (member_->observers->trace.on()) trace(bytes);
+  }
   void wait() override {
+    const auto& [group, who, observers] = *member_;
+    const TraceWriter::Span span(observers->trace, "waiting");
+    if (observers->watch) observers->watch->enter(operation_, group);
     try {
       work_->wait();
     } catch (const std::exception& error) {
-      failed(operation_, who_, error);
+      failed(operation_, *member_, error);
     }
+    if (observers->watch) observers->watch->leave();
+    if (is_between_two()) observers->trace.end(traced_);
   }
 
  private:
-  std::string operation_, who_;
+  bool is_between_two() const { return operation_ == Operation::kSend || operation_ == Operation::kReceive; }  // their work has no future
+
+  void trace(std::int64_t bytes) {
+    traced_ = member_->observers->trace.begin(std::string(name_of(operation_)) + " " + member_->group, bytes);
+    if (is_between_two()) return;
+    work_->getFuture()->addCallback([observers = member_->observers, traced = traced_](c10::ivalue::Future&) { observers->trace.end(traced); });
+  }
+
+  Operation operation_;
+  std::shared_ptr<const Member> member_;
   c10::intrusive_ptr<c10d::Work> work_;
   std::vector<at::Tensor> held_;  // what the operation reads and writes
+  TraceWriter::Exchange traced_;
 };
 
 class GlooGroup final : public Group {
  public:
-  GlooGroup(const std::string& name, const c10::intrusive_ptr<c10d::Store>& store, std::int64_t rank, std::int64_t size, std::chrono::seconds patience)
-      : who_("rank " + std::to_string(rank) + " of " + std::to_string(size) + " of the group " + name) {
+  GlooGroup(const std::string& name, const c10::intrusive_ptr<c10d::Store>& store, std::int64_t rank, std::int64_t size, std::chrono::seconds patience,
+            const std::shared_ptr<Observers>& observers)
+      : member_(std::make_shared<Member>(name, "rank " + std::to_string(rank) + " of " + std::to_string(size) + " of the group " + name, observers)), counts_(observers->traffic.of_group(name)) {
     auto options = ProcessGroupGloo::Options::create(patience);
     options->devices.push_back(ProcessGroupGloo::createDefaultDevice());
     options->threads = 2;
+    Watch* watch = observers->watch;
+    if (watch) watch->enter(Operation::kConnect, name);
     try {
       gloo_ = c10::make_intrusive<ProcessGroupGloo>(store, static_cast<int>(rank), static_cast<int>(size), options);
     } catch (const std::exception& error) {
-      failed("making of the group", who_, error);
+      failed(Operation::kConnect, *member_, error);
     }
+    if (watch) watch->leave();
   }
 
   std::int64_t rank() const override { return gloo_->getRank(); }
@@ -66,46 +97,56 @@ class GlooGroup final : public Group {
   std::unique_ptr<Pending> start_all_reduce(at::Tensor tensor, Reduce reduce) const override {
     c10d::AllreduceOptions options;
     options.reduceOp = reduce == Reduce::kMax ? c10d::ReduceOp::MAX : c10d::ReduceOp::SUM;
-    return start("all-reduce", {tensor}, [&](std::vector<at::Tensor>& tensors) { return gloo_->allreduce(tensors, options); });
+    return start(Operation::kAllReduce, bytes_of(tensor), {tensor}, [&](std::vector<at::Tensor>& tensors) { return gloo_->allreduce(tensors, options); });
   }
   std::unique_ptr<Pending> start_all_gather(at::Tensor out, const at::Tensor& in) const override {
-    return start("all-gather", {out, in}, [&](std::vector<at::Tensor>& t) { return gloo_->_allgather_base(t[0], t[1]); });
+    return start(Operation::kAllGather, bytes_of(in), {out, in}, [&](std::vector<at::Tensor>& t) { return gloo_->_allgather_base(t[0], t[1]); });
   }
   std::unique_ptr<Pending> start_reduce_scatter(at::Tensor out, const at::Tensor& in) const override {
-    return start("reduce-scatter", {out, in}, [&](std::vector<at::Tensor>& t) { return gloo_->_reduce_scatter_base(t[0], t[1]); });
+    return start(Operation::kReduceScatter, bytes_of(out), {out, in}, [&](std::vector<at::Tensor>& t) { return gloo_->_reduce_scatter_base(t[0], t[1]); });
   }
   std::unique_ptr<Pending> start_all_to_all(at::Tensor out, const at::Tensor& in, const Rows& rows) const override {
     std::vector<std::int64_t> received = rows.received, sent = rows.sent;
-    return start("all-to-all", {out, in}, [&](std::vector<at::Tensor>& t) { return gloo_->alltoall_base(t[0], t[1], received, sent); });
+    const std::int64_t rows_to_others = std::accumulate(sent.begin(), sent.end(), std::int64_t{0}) - sent[static_cast<std::size_t>(rank())];
+    const std::int64_t row_bytes = in.size(0) == 0 ? 0 : bytes_of(in) / in.size(0);
+    return start(Operation::kAllToAll, rows_to_others * row_bytes, {out, in}, [&](std::vector<at::Tensor>& t) { return gloo_->alltoall_base(t[0], t[1], received, sent); });
   }
   std::unique_ptr<Pending> start_send(const at::Tensor& tensor, std::int64_t to) const override {
-    return start("sending", {tensor}, [&](std::vector<at::Tensor>& t) { return gloo_->send(t, static_cast<int>(to), 0); });
+    return start(Operation::kSend, bytes_of(tensor), {tensor}, [&](std::vector<at::Tensor>& t) { return gloo_->send(t, static_cast<int>(to), 0); });
   }
   std::unique_ptr<Pending> start_receive(at::Tensor tensor, std::int64_t from) const override {
-    return start("receiving", {tensor}, [&](std::vector<at::Tensor>& t) { return gloo_->recv(t, static_cast<int>(from), 0); });
+    return start(Operation::kReceive, 0, {tensor}, [&](std::vector<at::Tensor>& t) { return gloo_->recv(t, static_cast<int>(from), 0); });
   }
   void broadcast(at::Tensor tensor, std::int64_t from) const override {
     c10d::BroadcastOptions options;
     options.rootRank = from;
-    start("broadcast", {tensor}, [&](std::vector<at::Tensor>& t) { return gloo_->broadcast(t, options); })->wait();
+    start(Operation::kBroadcast, rank() == from ? bytes_of(tensor) : 0, {tensor}, [&](std::vector<at::Tensor>& t) { return gloo_->broadcast(t, options); })->wait();
   }
   void barrier() const override {
-    start("barrier", {}, [&](std::vector<at::Tensor>&) { return gloo_->barrier(); })->wait();
+    start(Operation::kBarrier, 0, {}, [&](std::vector<at::Tensor>&) { return gloo_->barrier(); })->wait();
   }
 
  private:
+  static std::int64_t bytes_of(const at::Tensor& tensor) { return static_cast<std::int64_t>(tensor.nbytes()); }
+
+  // `bytes` as bytes_sent() takes them.
   template <class Begin>
-  std::unique_ptr<Pending> start(const char* operation, std::vector<at::Tensor> tensors, const Begin& begin) const {
-    for (const at::Tensor& tensor : tensors) SLUICE_CHECK(tensor.is_contiguous(), std::string(operation) + " takes contiguous tensors");
+  std::unique_ptr<Pending> start(Operation operation, std::int64_t bytes, std::vector<at::Tensor> tensors, const Begin& begin) const {
+    for (const at::Tensor& tensor : tensors) SLUICE_CHECK(tensor.is_contiguous(), std::string(name_of(operation)) + " takes contiguous tensors");
+    Traffic::Count& count = counts_[static_cast<std::size_t>(operation)];
+    const std::int64_t sent = bytes_sent(operation, bytes, size());
+    ++count.calls;
+    count.bytes += sent;
     try {
       auto work = begin(tensors);
-      return std::make_unique<Started>(operation, who_, std::move(work), std::move(tensors));
+      return std::make_unique<Started>(operation, member_, std::move(work), std::move(tensors), sent);
     } catch (const std::exception& error) {
-      failed(operation, who_, error);
+      failed(operation, *member_, error);
     }
   }
 
-  std::string who_;
+  std::shared_ptr<const Member> member_;
+  Traffic::Counts& counts_;
   c10::intrusive_ptr<ProcessGroupGloo> gloo_;
 };
 
@@ -115,7 +156,7 @@ struct Meeting::Store {
   c10::intrusive_ptr<c10d::Store> at;
 };
 
-Meeting::Meeting(const Rendezvous& rendezvous, std::chrono::seconds patience) : store_(std::make_unique<Store>()), rendezvous_(rendezvous) {
+Meeting::Meeting(const Rendezvous& rendezvous, std::chrono::seconds patience) : store_(std::make_unique<Store>()), rendezvous_(rendezvous), observers_(std::make_shared<Observers>()) {
   c10d::TCPStoreOptions options;
   options.port = static_cast<std::uint16_t>(rendezvous.port);
   options.isServer = rendezvous.rank == 0 && rendezvous.host == StoreHost::kRank0;
@@ -137,7 +178,15 @@ std::unique_ptr<Group> Meeting::group(const std::string& name, const std::vector
   SLUICE_CHECK(own != ranks.end(), "rank " + std::to_string(rendezvous_.rank) + " is not of the group " + name);
   if (ranks.size() == 1) return self_group();
   const std::string path = name + "/" + std::to_string(ranks[0]);
-  return std::make_unique<GlooGroup>(name, c10::make_intrusive<c10d::PrefixStore>(path, store_->at), own - ranks.begin(), static_cast<std::int64_t>(ranks.size()), patience);
+  return std::make_unique<GlooGroup>(name, c10::make_intrusive<c10d::PrefixStore>(path, store_->at), own - ranks.begin(), static_cast<std::int64_t>(ranks.size()), patience,
+                                     observers_);
+}
+
+std::string Meeting::from_rank0(const std::string& name, const std::string& text) const {
+  const std::string key = "from rank 0/" + name;
+  if (rendezvous_.rank == 0) store_->at->set(key, std::vector<std::uint8_t>(text.begin(), text.end()));
+  const std::vector<std::uint8_t> bytes = store_->at->get(key);
+  return {bytes.begin(), bytes.end()};
 }
 
 }  // namespace sluice::dist

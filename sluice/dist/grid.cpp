@@ -5,18 +5,36 @@
 namespace sluice::dist {
 namespace {
 
-// Whether two places may differ in nothing but what `axis` spans.
-bool along(Axis axis, const Place& a, const Place& b) {
-  const bool attention = axis == Axis::kTensor || axis == Axis::kContext || axis == Axis::kData || axis == Axis::kReplica;
-  const bool replica = axis == Axis::kReplica;
-  if (axis == Axis::kWorld) return true;
-  if (axis != Axis::kPipeline && a.pipeline != b.pipeline) return false;
-  if (attention || axis == Axis::kPipeline) {
-    return (axis == Axis::kTensor || a.tensor == b.tensor) && (axis == Axis::kContext || replica || a.context == b.context) &&
-           (axis == Axis::kData || replica || a.data == b.data);
+// Whether places that differ in what `may_differ` says, and in nothing else, lie along the axis.
+struct MayDiffer {
+  bool tensor = false, context = false, data = false, pipeline = false, expert_tensor = false, expert = false, expert_data = false;
+  bool in_experts_grid = false;
+};
+
+MayDiffer may_differ(Axis axis) {
+  switch (axis) {
+    case Axis::kWorld: return {.tensor = true, .context = true, .data = true, .pipeline = true};
+    case Axis::kTensor: return {.tensor = true};
+    case Axis::kContext: return {.context = true};
+    case Axis::kData: return {.data = true};
+    case Axis::kReplica: return {.context = true, .data = true};
+    case Axis::kRows: return {.tensor = true, .context = true};
+    case Axis::kStage: return {.tensor = true, .context = true, .data = true};
+    case Axis::kPipeline: return {.pipeline = true};
+    case Axis::kExpertTensor: return {.expert_tensor = true, .in_experts_grid = true};
+    case Axis::kExpert: return {.expert = true, .in_experts_grid = true};
+    case Axis::kExperts: return {.expert_tensor = true, .expert = true, .in_experts_grid = true};
+    case Axis::kExpertData: break;
   }
-  return (axis == Axis::kExpertTensor || a.expert_tensor == b.expert_tensor) && (axis == Axis::kExpert || a.expert == b.expert) &&
-         (axis == Axis::kExpertData || a.expert_data == b.expert_data);
+  return {.expert_data = true, .in_experts_grid = true};
+}
+
+bool along(const MayDiffer& may, const Place& a, const Place& b) {
+  if (!may.pipeline && a.pipeline != b.pipeline) return false;
+  if (may.in_experts_grid) {
+    return (may.expert_tensor || a.expert_tensor == b.expert_tensor) && (may.expert || a.expert == b.expert) && (may.expert_data || a.expert_data == b.expert_data);
+  }
+  return (may.tensor || a.tensor == b.tensor) && (may.context || a.context == b.context) && (may.data || a.data == b.data);
 }
 
 }  // namespace
@@ -37,7 +55,7 @@ std::vector<std::int64_t> ranks_along(const GridSizes& sizes, std::int64_t rank,
   const Place own = place_of(sizes, rank);
   std::vector<std::int64_t> out;
   for (std::int64_t other = 0; other < sizes.world(); ++other) {
-    if (along(axis, own, place_of(sizes, other))) out.push_back(other);
+    if (along(may_differ(axis), own, place_of(sizes, other))) out.push_back(other);
   }
   return out;
 }

@@ -24,8 +24,9 @@ struct Place {
 };
 Place place_of(const GridSizes& sizes, std::int64_t rank);
 
-// Directions in the grid. kReplica joins data and context: ranks that hold the same dense weights and see different tokens.
-enum class Axis { kWorld, kTensor, kContext, kData, kReplica, kPipeline, kExpertTensor, kExpert, kExpertData };
+// Directions in the grid, and some that join several: kReplica data and context (the same dense weights, different tokens), kRows tensor and
+// context (shares of the same rows), kStage all but pipeline, kExperts expert_tensor and expert (together they hold a layer's experts).
+enum class Axis { kWorld, kTensor, kContext, kData, kReplica, kRows, kStage, kPipeline, kExpertTensor, kExpert, kExperts, kExpertData };
 
 // The ranks that differ from `rank` along `axis` only, itself among them, rising.
 std::vector<std::int64_t> ranks_along(const GridSizes& sizes, std::int64_t rank, Axis axis);

@@ -50,6 +50,12 @@ double Group::sum(double value) const {
   return all.item<double>();
 }
 
+double Group::max(double value) const {
+  const at::Tensor all = at::full({1}, value, at::kDouble);
+  all_reduce(all, Reduce::kMax);
+  return all.item<double>();
+}
+
 std::unique_ptr<Group> self_group() { return std::make_unique<SelfGroup>(); }
 
 }  // namespace sluice::dist

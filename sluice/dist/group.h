@@ -45,6 +45,7 @@ class Group {
   // Rows that the other ranks send, as `rows` says, below one another.
   at::Tensor all_to_all(const at::Tensor& in, const Rows& rows) const;
   double sum(double value) const;  // over the ranks, in float64
+  double max(double value) const;
 };
 
 // The group of this process alone.

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <numeric>
+
 #include "sluice/base/error.h"
 
 namespace sluice::dist {
@@ -31,12 +33,36 @@ void rethrow(const Mesh& mesh, const std::exception_ptr& failure) {
   }
 }
 
-Mesh single_process_mesh() { return {{}, 0, {}, self_group(), self_group()}; }
+Mesh single_process_mesh() {
+  Mesh mesh;
+  mesh.world = self_group();
+  mesh.make_group = [](const std::string&, const std::vector<std::int64_t>&) { return self_group(); };
+  lay_out(mesh, {});
+  return mesh;
+}
 
-Mesh make_mesh(const Meeting& meeting, const Rendezvous& rendezvous, const GridSizes& sizes, std::chrono::seconds patience) {
-  SLUICE_CHECK(sizes.world() == rendezvous.world, std::to_string(sizes.world()) + " ranks in the grid, " + std::to_string(rendezvous.world) + " in the run");
-  const auto along = [&](const char* name, Axis axis) { return meeting.group(name, ranks_along(sizes, rendezvous.rank, axis), patience); };
-  return {sizes, rendezvous.rank, place_of(sizes, rendezvous.rank), along("world", Axis::kWorld), along("replica", Axis::kReplica)};
+Mesh make_mesh(std::shared_ptr<const Meeting> meeting, const Rendezvous& rendezvous, std::chrono::seconds patience) {
+  Mesh mesh;
+  mesh.rank = rendezvous.rank;
+  mesh.make_group = [meeting = std::move(meeting), patience](const std::string& name, const std::vector<std::int64_t>& ranks) { return meeting->group(name, ranks, patience); };
+  std::vector<std::int64_t> everybody(static_cast<std::size_t>(rendezvous.world));
+  std::iota(everybody.begin(), everybody.end(), 0);
+  mesh.world = mesh.make_group("world", everybody);
+  return mesh;
+}
+
+void lay_out(Mesh& mesh, const GridSizes& sizes) {
+  SLUICE_CHECK(sizes.world() == mesh.world->size(), std::to_string(sizes.world()) + " ranks in the grid, " + std::to_string(mesh.world->size()) + " in the run");
+  mesh.sizes = sizes;
+  mesh.place = place_of(sizes, mesh.rank);
+  const auto along = [&](const char* name, Axis axis) { return mesh.make_group(name, ranks_along(sizes, mesh.rank, axis)); };
+  mesh.tensor = along("tensor", Axis::kTensor);
+  mesh.context = along("context", Axis::kContext);
+  mesh.replica = along("replica", Axis::kReplica);
+  mesh.rows = along("rows", Axis::kRows);
+  mesh.stage = along("stage", Axis::kStage);
+  mesh.pipeline = along("pipeline", Axis::kPipeline);
+  mesh.experts = along("experts", Axis::kExperts);
 }
 
 }  // namespace sluice::dist

@@ -1,10 +1,13 @@
 // The groups that this process is in, one for each direction of the grid.
 #pragma once
 #include <chrono>
+#include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "sluice/dist/gloo.h"
 #include "sluice/dist/grid.h"
@@ -14,11 +17,15 @@ namespace sluice::dist {
 
 // Layouts differ only in what these groups are; code that holds a Mesh never asks how many processes there are.
 struct Mesh {
-  GridSizes sizes;
   std::int64_t rank = 0;
-  Place place;
   std::unique_ptr<Group> world;
-  std::unique_ptr<Group> replica;  // ranks with the same dense weights and other tokens
+  // Makes the group of `ranks`, this one among them, at the same time on each.
+  std::function<std::unique_ptr<Group>(const std::string& name, const std::vector<std::int64_t>& ranks)> make_group;
+
+  // After lay_out(): the grid, this rank's place in it, and its groups (grid.h says what each axis is).
+  GridSizes sizes;
+  Place place;
+  std::unique_ptr<Group> tensor, context, replica, rows, stage, pipeline, experts;
 
   bool leads() const { return rank == 0; }  // the rank that writes and shows what is everybody's
 
@@ -52,10 +59,13 @@ auto together(const Mesh& mesh, const Work& work) -> decltype(work()) {
   throw StoppedByAnotherRank{};
 }
 
-// This process is everybody.
+// This process is everybody; laid out.
 Mesh single_process_mesh();
 
-// Error when the ranks do not come, or `sizes` are not of `rendezvous.world` ranks.
-Mesh make_mesh(const Meeting& meeting, const Rendezvous& rendezvous, const GridSizes& sizes, std::chrono::seconds patience);
+// All ranks together, not yet laid out. Error when they do not come.
+Mesh make_mesh(std::shared_ptr<const Meeting> meeting, const Rendezvous& rendezvous, std::chrono::seconds patience);
+
+// Makes the groups of a grid of as many ranks as the world has.
+void lay_out(Mesh& mesh, const GridSizes& sizes);
 
 }  // namespace sluice::dist

@@ -34,7 +34,7 @@ void require_fits(const generate::Runnable& runnable, const data::Dataset& datas
 }
 
 parallel::Pass forward(const generate::Runnable& runnable, const loss::BatchTensors& tensors, const EvaluateOptions& options) {
-  const nn::ForwardContext context{tensors.shape, nn::local_seams(), nn::Mode::kInference, options.expert_capacity_factor};
+  const nn::ForwardContext context{tensors.shape, runnable.model.seams(), nn::Mode::kInference, options.expert_capacity_factor};
   return parallel::forward(runnable.model, tensors.ids, context, parallel::Recompute::kNone);
 }
 

@@ -14,8 +14,8 @@ namespace {
 
 at::Tensor tensor_of(std::span<const std::int32_t> ids) { return at::tensor(std::vector<std::int64_t>(ids.begin(), ids.end()), at::kLong); }
 
-nn::ForwardContext context_of(std::int64_t tokens, nn::KvCache& cache) {
-  return {{1, tokens, {}, {}, {}}, nn::local_seams(), nn::Mode::kInference, 0, &cache};
+nn::ForwardContext context_of(const models::Model& model, std::int64_t tokens, nn::KvCache& cache) {
+  return {{1, tokens, {}, {}, {}}, model.seams(), nn::Mode::kInference, 0, &cache};
 }
 
 // A delta net's state cannot be cut back to fewer tokens, as keys and values can.
@@ -38,7 +38,7 @@ class Predictor {
   at::Tensor guess(const at::Tensor& hidden, std::int64_t first, std::span<const std::int32_t> ids) {
     const std::int64_t begin = cache_.length, end = first + hidden.size(0);
     const at::Tensor next_ids = tensor_of(ids.subspan(static_cast<std::size_t>(begin + 1), static_cast<std::size_t>(end - begin)));
-    const nn::ForwardContext context = context_of(end - begin, cache_);
+    const nn::ForwardContext context = context_of(model_, end - begin, cache_);
     const at::Tensor out = model_.multi_token_predictor()->forward(hidden.narrow(0, begin - first, end - begin), next_ids, context).hidden;
     cache_.length = end;
     return nn::head_logits(out.narrow(0, end - begin - 1, 1).contiguous(), model_.head())[0].contiguous();
@@ -81,7 +81,7 @@ class DraftedText {
   void read(const std::vector<std::int32_t>& ids) {
     first_ = cache_.length;
     const auto count = static_cast<std::int64_t>(ids.size());
-    hidden_ = parallel::forward(model_, tensor_of(ids), context_of(count, cache_), parallel::Recompute::kNone).hidden;
+    hidden_ = parallel::forward(model_, tensor_of(ids), context_of(model_, count, cache_), parallel::Recompute::kNone).hidden;
     cache_.length += count;
     unread_.clear();
   }

@@ -28,7 +28,7 @@ void check(const Runnable& runnable, const std::vector<std::vector<std::int32_t>
 // Logits after the last of each row's tokens [rows, vocab], float32. Rows of `ids` are the cache's next tokens.
 at::Tensor next_logits(const Runnable& runnable, const at::Tensor& ids, nn::KvCache& cache) {
   const std::int64_t rows = ids.size(0), seq = ids.size(1);
-  const nn::ForwardContext context{{rows, seq, {}, {}, {}}, nn::local_seams(), nn::Mode::kInference, 0, &cache};
+  const nn::ForwardContext context{{rows, seq, {}, {}, {}}, runnable.model.seams(), nn::Mode::kInference, 0, &cache};
   const at::Tensor hidden = parallel::forward(runnable.model, ids.reshape({-1}), context, parallel::Recompute::kNone).hidden;
   cache.length += seq;
   return nn::head_logits(hidden.view({rows, seq, -1}).select(1, seq - 1).contiguous(), runnable.model.head()).contiguous();

@@ -5,6 +5,8 @@
 #include "sluice/base/error.h"
 #include "sluice/base/json.h"
 #include "sluice/checkpoint/adapter.h"
+#include "sluice/checkpoint/part_reader.h"
+#include "sluice/parallel/held.h"
 
 namespace sluice::generate {
 namespace {
@@ -35,10 +37,6 @@ std::vector<std::int32_t> end_ids(const fs::path& file, std::int64_t vocab_size)
   return ids;
 }
 
-}  // namespace
-
-namespace {
-
 // Where `path` is an adapter: its base model, with the adapter put before the others.
 fs::path base_of(const fs::path& path, std::vector<fs::path>& adapters) {
   const fs::path folder = checkpoint::resolve_model_folder(path);
@@ -60,28 +58,54 @@ std::vector<checkpoint::Adapter> read_adapters(const std::vector<fs::path>& fold
   return out;
 }
 
+void require_whole_targets(const ModelSource& source, const Ranks& ranks) {
+  if (source.adapters.empty() || ranks.mesh.sizes.stage() == 1) return;
+  throw Error("the adapter " + source.adapters[0].string() + " cannot be added to matrices or experts that " + std::to_string(ranks.mesh.sizes.stage()) + " processes split",
+              "merge it into the weights first, with sluice merge; or split the layers alone, with --pipeline-model-parallel-size");
+}
+
+at::ScalarType computed_in(const ModelSource& source, std::optional<at::ScalarType> asked) {
+  const at::ScalarType type = asked.value_or(checkpoint::to_torch(source.folder.dtype));
+  if (type == at::kDouble)
+    throw Error("the weights of " + source.folder.path.string() + " are float64, which the model is not computed in", "add --dtype fp32");
+  return type;
+}
+
 }  // namespace
 
-LoadedModel open_model(const fs::path& path, std::optional<at::ScalarType> dtype, std::vector<fs::path> adapter_folders) {
+ModelSource open_source(const fs::path& path, std::vector<fs::path> adapters) {
+  const fs::path base = base_of(path, adapters);
+  return {checkpoint::open_model_folder(base), std::move(adapters)};
+}
+
+LoadedModel load_model(ModelSource source, std::optional<at::ScalarType> dtype, const Ranks& ranks) {
+  require_whole_targets(source, ranks);
+  const at::ScalarType type = computed_in(source, dtype);
   LoadedModel loaded;
-  loaded.folder = checkpoint::open_model_folder(base_of(path, adapter_folders));
-  const at::ScalarType type = dtype.value_or(checkpoint::to_torch(loaded.folder.dtype));
-  if (type == at::kDouble)
-    throw Error("the weights of " + path.string() + " are float64, which the model is not computed in", "add --dtype fp32");
-  const auto table = loaded.folder.config->tensor_table();
-  const std::vector<checkpoint::Adapter> adapters = read_adapters(adapter_folders, table);
-  auto specs = models::parameter_specs(table);
+  loaded.folder = std::move(source.folder);
+  const models::ModelConfig& config = *loaded.folder.config;
+  const auto table = config.tensor_table();
+  const std::vector<checkpoint::Adapter> adapters = read_adapters(source.adapters, table);
+  loaded.stages = std::make_unique<parallel::Stages>(parallel::stages_of(config, ranks.layout));
+  auto specs = parallel::held_parameters(table, *loaded.stages, ranks.mesh.sizes, ranks.mesh.place);
   for (const checkpoint::Adapter& adapter : adapters) std::ranges::copy(models::parameter_specs(adapter.targets), std::back_inserter(specs));
   loaded.store = std::make_unique<nn::ParameterStore>(specs);
   checkpoint::allocate_for_inference(*loaded.store, type);
   loaded.weights = checkpoint::open_weights(loaded.folder, table);
-  checkpoint::map_or_read(*loaded.weights, table, *loaded.store);
+  checkpoint::map_or_read_parts(loaded.folder, *loaded.weights, table, *loaded.store);
   for (const checkpoint::Adapter& adapter : adapters) {
     checkpoint::load_adapter(adapter, *loaded.store);
     models::attach(*loaded.store, adapter.targets, nullptr);
   }
-  loaded.model = loaded.folder.config->build(*loaded.store);
+  loaded.model = config.build(*loaded.store);
+  loaded.seams = std::make_unique<parallel::LayoutSeams>(ranks.mesh, *loaded.stages, parallel::SeamOptions{});
+  loaded.model->set_seams(loaded.seams->inference());
   return loaded;
+}
+
+LoadedModel open_model(const fs::path& path, std::optional<at::ScalarType> dtype, std::vector<fs::path> adapters) {
+  static const dist::Mesh alone = dist::single_process_mesh();
+  return load_model(open_source(path, std::move(adapters)), dtype, {alone, {}});
 }
 
 std::unique_ptr<text::Tokenizer> open_model_tokenizer(const checkpoint::ModelFolder& folder, const std::optional<fs::path>& given) {

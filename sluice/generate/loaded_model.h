@@ -11,6 +11,7 @@
 #include "sluice/checkpoint/model_io.h"
 #include "sluice/checkpoint/weight_reader.h"
 #include "sluice/models/model.h"
+#include "sluice/parallel/seams.h"
 #include "sluice/text/tokenizer.h"
 
 namespace sluice::generate {
@@ -21,18 +22,39 @@ struct Runnable {
   const models::ModelConfig& config;
 };
 
+// A folder's model, of which no weights are read yet.
+struct ModelSource {
+  checkpoint::ModelFolder folder;
+  std::vector<fs::path> adapters;
+};
+
+// `path`: HF folder, step folder or run folder. `adapters` are PEFT folders, or runs that trained them; a `path` that is one itself stands for its base
+// model with it.
+ModelSource open_source(const fs::path& path, std::vector<fs::path> adapters = {});
+
 struct LoadedModel {
   checkpoint::ModelFolder folder;
   std::unique_ptr<checkpoint::WeightReader> weights;  // holds the files in which parameters of *store may lie
   std::unique_ptr<nn::ParameterStore> store;
-  std::unique_ptr<models::Model> model;  // refers to *store
+  std::unique_ptr<parallel::Stages> stages;
+  std::unique_ptr<parallel::LayoutSeams> seams;  // refers to *stages
+  std::unique_ptr<models::Model> model;          // refers to *store and *seams
   Runnable runnable() const { return {*model, *folder.config}; }
 };
 
-// Reads the model at `path` (HF folder, step folder or run folder) for inference: no gradients, no masters. Weights are kept in the
+// The processes that run a model together.
+struct Ranks {
+  const dist::Mesh& mesh;              // laid out by `layout`; outlives the model
+  parallel::ParallelismConfig layout;  // as layout_of (layout.h) gives it
+};
+
+// Reads the model for inference: no gradients, no masters; of several ranks each the parts that it holds. Weights are kept in the
 // type that the file has unless `dtype` (float32, bfloat16 or float16) asks for another; norms and routers are always float32. What a file
-// holds as it is computed with is not copied: the files must stay as they are while the model is used. `adapters`
-// are PEFT folders, or runs that trained them, whose changes are added up; a `path` that is one itself stands for its base model with it.
+// holds as it is computed with is not copied: the files must stay as they are while the model is used. The adapters' changes are added up.
+// Error where ranks that split matrices or experts are given adapters.
+LoadedModel load_model(ModelSource source, std::optional<at::ScalarType> dtype, const Ranks& ranks);
+
+// Both, in this process alone.
 LoadedModel open_model(const fs::path& path, std::optional<at::ScalarType> dtype, std::vector<fs::path> adapters = {});
 
 // The tokenizer at `given` where there is one, else the one in the model's own folder; null when that has none.

@@ -69,7 +69,7 @@ void for_each_logits(const Runnable& runnable, const TokenRows& rows, const std:
   const auto rows_a_pass = static_cast<std::size_t>(std::max<std::int64_t>(1, kTokensAPass / seq));
   for (std::size_t begin = 0; begin < rows.size(); begin += rows_a_pass) {
     const std::size_t end = std::min(rows.size(), begin + rows_a_pass);
-    const nn::ForwardContext context{{static_cast<std::int64_t>(end - begin), seq, {}, {}, {}}, nn::local_seams(), nn::Mode::kInference};
+    const nn::ForwardContext context{{static_cast<std::int64_t>(end - begin), seq, {}, {}, {}}, runnable.model.seams(), nn::Mode::kInference};
     const at::Tensor hidden = parallel::forward(runnable.model, tensor_of(rows, begin, end), context, parallel::Recompute::kNone).hidden;
     for (std::int64_t at = 0; at < hidden.size(0); at += chunk) {
       const at::Tensor logits = nn::head_logits(hidden.narrow(0, at, std::min(chunk, hidden.size(0) - at)), runnable.model.head()).contiguous();

@@ -1,5 +1,7 @@
 #include "sluice/loss/cross_entropy.h"
 
+#include <limits>
+
 #include "sluice/base/error.h"
 #include "sluice/kernels/cpu/head_loss.h"
 #include "sluice/nn/raw.h"
@@ -14,6 +16,33 @@ constexpr std::int64_t kChunkRows = 512;  // 33 MB of bf16 logits at 32,000 toke
 
 enum class Want { kLoss, kLossAndGradients };
 
+// Of the logits of each row [n, rows of this rank] and their labels [n, 1]: log softmax, and its sum over the labels. All ranks of the head's
+// region work together.
+struct LogSoftmax {
+  at::Tensor log_probability;  // [n, rows of this rank]
+  at::Tensor label, is_here;   // [n, 1]: the label's column among them, 0 where another rank has it; which it says
+  at::Tensor of_label;         // [n, 1]
+};
+
+LogSoftmax log_softmax(const at::Tensor& logits, const at::Tensor& label, const nn::Head& head) {
+  if (head.weight.spec.is_whole()) {
+    LogSoftmax out{at::log_softmax(logits, 1), label, {}, {}};
+    out.of_label = out.log_probability.gather(1, label);
+    return out;
+  }
+  const std::int64_t rows = logits.size(1);
+  const at::Tensor own = label - head.first_row(), is_here = at::logical_and(own >= 0, own < rows);
+  const at::Tensor column = own.masked_fill(at::logical_not(is_here), 0);
+  const at::Tensor top = rows > 0 ? logits.amax(1, /*keepdim=*/true) : at::full({logits.size(0), 1}, -std::numeric_limits<float>::infinity());
+  head.region->max(top);
+  const at::Tensor shifted = logits - top, sum = shifted.exp().sum(1, /*keepdim=*/true);
+  head.region->sum(sum);
+  const at::Tensor log_probability = shifted - sum.log();
+  const at::Tensor of_label = rows > 0 ? log_probability.gather(1, column) * is_here : at::zeros({logits.size(0), 1});
+  head.region->sum(of_label);
+  return {log_probability, column, is_here, of_label};
+}
+
 // ATen, chunk by chunk. Fills dx and adds to head.grad where gradients are wanted.
 double by_chunks(const at::Tensor& x, const nn::Head& head, const at::Tensor& labels, double scale, Want want, at::Tensor& dx) {
   const at::Tensor w = head.weight.value.detach();
@@ -23,11 +52,12 @@ double by_chunks(const at::Tensor& x, const nn::Head& head, const at::Tensor& la
     const at::Tensor chunk = x.narrow(0, begin, n), label = labels.narrow(0, begin, n).unsqueeze(1);
     at::Tensor logits = at::linear(chunk, w).to(at::kFloat), tanh;
     if (head.softcap > 0) logits = (tanh = at::tanh(logits / head.softcap)) * head.softcap;
-    const at::Tensor log_probability = at::log_softmax(logits, 1);
-    total -= log_probability.gather(1, label).sum(at::kDouble).item<double>();
+    const LogSoftmax found = log_softmax(logits, label, head);
+    total -= found.of_label.sum(at::kDouble).item<double>();
     if (want == Want::kLoss) continue;
-    at::Tensor d_logits = log_probability.exp_();
-    d_logits.scatter_add_(1, label, at::full({n, 1}, -1.0, d_logits.options()));
+    at::Tensor d_logits = found.log_probability.exp_();
+    const at::Tensor minus_one = at::full({n, 1}, -1.0, d_logits.options());
+    if (d_logits.size(1) > 0) d_logits.scatter_add_(1, found.label, found.is_here.defined() ? minus_one * found.is_here : minus_one);
     if (head.softcap > 0) d_logits.mul_(1 - tanh.square());
     d_logits = d_logits.mul_(scale).to(w.scalar_type());
     dx.narrow(0, begin, n).copy_(at::mm(d_logits, w));
@@ -58,7 +88,8 @@ struct CrossEntropyFunction : torch::autograd::Function<CrossEntropyFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor&, const nn::Head* head, const at::Tensor& labels,
                             double scale, Want want) {
     at::Tensor dx = want == Want::kLoss ? at::Tensor() : at::empty_like(x);
-    const double total = (head->softcap == 0 && nn::use_cpu_kernels(x) ? by_kernel : by_chunks)(x, *head, labels, scale, want, dx);
+    const bool fits = head->softcap == 0 && head->weight.spec.is_whole() && nn::use_cpu_kernels(x);
+    const double total = (fits ? by_kernel : by_chunks)(x, *head, labels, scale, want, dx);
     context->save_for_backward({dx});
     return at::scalar_tensor(total * scale, at::kDouble);
   }
@@ -77,12 +108,15 @@ at::Tensor shift_labels(const at::Tensor& labels) {
   return shifted.view({-1});
 }
 
-at::Tensor cross_entropy(const at::Tensor& hidden, const nn::Head& head, const at::Tensor& labels, double scale) {
+at::Tensor cross_entropy(const at::Tensor& before, const nn::Head& head, const at::Tensor& labels, double scale) {
+  if (head.pipeline && !head.pipeline->holds(head.blocks)) return head.pipeline->from_holder(head.blocks, {});
+  const at::Tensor hidden = head.entered(before);
   const at::Tensor counted = at::nonzero(labels != kIgnored).view({-1});
   const bool all = counted.numel() == labels.numel();
   const at::Tensor x = all ? hidden.contiguous() : hidden.index_select(0, counted), y = all ? labels.contiguous() : labels.index_select(0, counted);
   const bool gradients = at::GradMode::is_enabled() && (x.requires_grad() || head.weight.trainable());
-  return CrossEntropyFunction::apply(x, head.weight.value, &head, y, scale, gradients ? Want::kLossAndGradients : Want::kLoss);
+  const at::Tensor loss = CrossEntropyFunction::apply(x, head.weight.value, &head, y, scale, gradients ? Want::kLossAndGradients : Want::kLoss);
+  return head.pipeline ? head.pipeline->from_holder(head.blocks, loss) : loss;
 }
 
 }  // namespace sluice::loss

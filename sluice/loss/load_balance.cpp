@@ -47,12 +47,38 @@ at::Tensor per_sequence(const std::vector<nn::RouterRecord>& records, const at::
   return at::stack(layers).sum();
 }
 
+// x [tokens, experts] -> [rows, experts], summed
+at::Tensor sum_by_row(const at::Tensor& x, const at::Tensor& row, std::int64_t rows) { return at::index_add(at::zeros({rows, x.size(1)}, x.options().requires_grad(false)), 0, row, x); }
+
+// What the tokens at hand add to the loss of sequences that other ranks have tokens of too.
+at::Tensor share_of_sequences(const std::vector<nn::RouterRecord>& records, const at::Tensor& real, std::int64_t rows, const GlobalFrequencies& global) {
+  std::vector<at::Tensor> layers;
+  for (std::size_t layer = 0; layer < records.size(); ++layer) {
+    const nn::RouterRecord& record = records[layer];
+    const at::Tensor probability = sum_by_row(real_probabilities(record, real), global.row, rows) / global.row_tokens;
+    const double scale = static_cast<double>(record.logits.size(1)) / static_cast<double>(record.chosen.size(1));
+    layers.push_back(scale * (global.of_row[static_cast<std::int64_t>(layer)] * probability).sum(1).mean());
+  }
+  return at::stack(layers).sum();
+}
+
+// What some of the layers add to hf_pooled.
+at::Tensor share_of_layers(const std::vector<nn::RouterRecord>& records, const at::Tensor& real, const GlobalFrequencies& global) {
+  at::Tensor probability;
+  for (const nn::RouterRecord& record : records) {
+    const at::Tensor of_layer = real_probabilities(record, real).sum(0) / global.tokens;
+    probability = probability.defined() ? probability + of_layer : of_layer;
+  }
+  return static_cast<double>(global.pooled.size(0)) * (global.pooled * (probability / static_cast<double>(global.layers))).sum();
+}
+
 }  // namespace
 
 at::Tensor load_balance(AuxLoss kind, const std::vector<nn::RouterRecord>& records, const at::Tensor& real, std::int64_t rows,
                         const GlobalFrequencies* global) {
-  if (kind == AuxLoss::kPerSequence) return per_sequence(records, real, rows);
+  if (kind == AuxLoss::kPerSequence) return global ? share_of_sequences(records, real, rows, *global) : per_sequence(records, real, rows);
   const double tokens = global ? global->tokens : real_tokens(records[0], real);
+  if (kind == AuxLoss::kHfPooled && global && global->pooled.defined()) return share_of_layers(records, real, *global);
   std::vector<at::Tensor> probability;
   for (const auto& record : records) probability.push_back(real_probabilities(record, real).sum(0) / tokens);
   const at::Tensor frequency = global ? global->frequency : chosen_counts(records, real) / tokens;
@@ -61,6 +87,13 @@ at::Tensor load_balance(AuxLoss kind, const std::vector<nn::RouterRecord>& recor
 
 at::Tensor chosen_counts(const std::vector<nn::RouterRecord>& records, const at::Tensor& real) {
   return count(records, real, &nn::RouterRecord::chosen);
+}
+
+at::Tensor chosen_counts_by_row(const std::vector<nn::RouterRecord>& records, const at::Tensor& real, const at::Tensor& row, std::int64_t rows) {
+  const at::NoGradGuard no_grad;
+  std::vector<at::Tensor> layers;
+  for (const auto& record : records) layers.push_back(sum_by_row(assignments(record.chosen, real, record.logits.size(1)), row, rows));
+  return at::stack(layers);
 }
 
 at::Tensor served_counts(const std::vector<nn::RouterRecord>& records, const at::Tensor& real) {

@@ -26,6 +26,13 @@ constexpr std::array<std::string_view, 2> names(AuxScope) { return {"micro_batch
 struct GlobalFrequencies {
   at::Tensor frequency;  // [layers, experts], float32: f_e of each layer
   double tokens = 0;     // real tokens that it was counted over
+  // For hf_pooled, where other pipeline stages have other layers: f of all layers together, and how many these are.
+  at::Tensor pooled;  // [experts], float32
+  std::int64_t layers = 0;
+  // For per_sequence, where several ranks have tokens of one row: of each row.
+  at::Tensor of_row;      // [layers, rows, experts], float32
+  at::Tensor row_tokens;  // [rows, 1], float32: real tokens of each row, at least 1
+  at::Tensor row;         // [tokens], int64: the row of each token at hand
 };
 
 // The unweighted loss of one batch. With `global`, its sum over the batches that were counted is their loss together; without, it is the
@@ -38,6 +45,8 @@ at::Tensor load_balance(AuxLoss kind, const std::vector<nn::RouterRecord>& recor
 
 // Assignments of real tokens to each expert before any is dropped: [layers, experts], float32.
 at::Tensor chosen_counts(const std::vector<nn::RouterRecord>& records, const at::Tensor& real);
+// The same for each row: [layers, rows, experts].
+at::Tensor chosen_counts_by_row(const std::vector<nn::RouterRecord>& records, const at::Tensor& real, const at::Tensor& row, std::int64_t rows);
 // As chosen_counts, of the assignments that were carried out.
 at::Tensor served_counts(const std::vector<nn::RouterRecord>& records, const at::Tensor& real);
 

@@ -60,6 +60,8 @@ BatchTensors to_tensors(const data::Batch& batch, Tokens supervised) {
     if (batch.documents.empty() && !padded_right(batch)) out.shape.key_mask = out.real.view({batch.rows, batch.seq}) > 0;
   }
   out.expert_label = supervised_labels(batch, supervised);
+  out.routed_real = out.real;
+  out.routed_label = out.expert_label;
   out.supervised_tokens = static_cast<double>((out.expert_label >= 0).sum().item<std::int64_t>());
   return out;
 }
@@ -75,25 +77,32 @@ void Denominators::add(const BatchTensors& batch) {
 at::Tensor Terms::total() const {
   at::Tensor sum = lm;
   for (const at::Tensor* term : {&aux, &z, &routing, &mtp}) {
-    if (term->defined()) sum = sum + *term;
+    if (term->defined()) sum = sum.defined() ? sum + *term : *term;
   }
   return sum;
 }
 
-Terms objective(const ObjectiveConfig& config, const at::Tensor& hidden, const std::vector<nn::RouterRecord>& routers, const nn::Head& head,
-                const BatchTensors& batch, const at::Tensor& log_preferences, const Denominators& denominators) {
+Terms router_terms(const ObjectiveConfig& config, const std::vector<nn::RouterRecord>& routers, const BatchTensors& batch, const at::Tensor& log_preferences,
+                   const Denominators& denominators) {
   Terms terms;
-  terms.lm = weighted_cross_entropy(hidden, head, batch, denominators.target_weight > 0 ? 1 / denominators.target_weight : 1);
   if (routers.empty()) return terms;
   if (config.aux_coef != 0) {
-    terms.aux = load_balance(config.aux_loss, routers, batch.real, batch.shape.rows, denominators.frequencies).to(at::kDouble) *
+    terms.aux = load_balance(config.aux_loss, routers, batch.routed_real, batch.shape.rows, denominators.frequencies).to(at::kDouble) *
                 (config.aux_coef / denominators.load_balance);
   }
-  if (config.z_coef != 0) terms.z = router_z(routers, batch.real).to(at::kDouble) * (config.z_coef / denominators.real_tokens);
+  if (config.z_coef != 0) terms.z = router_z(routers, batch.routed_real).to(at::kDouble) * (config.z_coef / denominators.real_tokens);
   if (config.supervision.weight != 0 && batch.supervised_tokens > 0) {
-    terms.routing = routing_supervision(config.supervision, routers, log_preferences, batch.expert_label, denominators.supervised_tokens).to(at::kDouble) *
-                    config.supervision.weight;
+    const at::Tensor routing = routing_supervision(config.supervision, routers, log_preferences, batch.routed_label, denominators.supervised_tokens, denominators.span);
+    if (routing.defined()) terms.routing = routing.to(at::kDouble) * config.supervision.weight;
   }
+  return terms;
+}
+
+Terms objective(const ObjectiveConfig& config, const at::Tensor& hidden, const std::vector<nn::RouterRecord>& routers, const nn::Head& head,
+                const BatchTensors& batch, const at::Tensor& log_preferences, const Denominators& denominators) {
+  const at::Tensor lm = weighted_cross_entropy(hidden, head, batch, denominators.target_weight > 0 ? 1 / denominators.target_weight : 1);
+  Terms terms = router_terms(config, routers, batch, log_preferences, denominators);
+  terms.lm = lm;
   return terms;
 }
 

@@ -27,6 +27,9 @@ struct BatchTensors {
   at::Tensor weights;  // [tokens], float32: how much each label counts; undefined when all count 1
   at::Tensor real;    // [tokens], float32, 1 = real; undefined when all are
   at::Tensor expert_label;  // [tokens], int64: the label of the tokens that routing supervision covers, else -1
+  // Of the tokens that this rank's routers see, where these are a share of the batch's; else as above.
+  at::Tensor routed_real, routed_label;
+  at::Tensor routed_row;  // [routed tokens], int64: each token's row; undefined where the routers see the whole batch
   double target_tokens = 0, target_weight = 0, real_tokens = 0, supervised_tokens = 0;
 };
 BatchTensors to_tensors(const data::Batch& batch, Tokens supervised);
@@ -38,6 +41,7 @@ at::Tensor weighted_cross_entropy(const at::Tensor& hidden, const nn::Head& head
 struct Denominators {
   double target_tokens = 0, target_weight = 0, real_tokens = 0, supervised_tokens = 0;
   double load_balance = 0;                         // how many load balance losses their mean is taken of: the micro-steps'; 1 where they add up
+  MixtureSpan span;                                // which mixture layers the routers at hand are of
   const GlobalFrequencies* frequencies = nullptr;  // that experts are chosen with, where the tokens of the batch at hand do not say it alone
   void add(const BatchTensors& batch);
 };
@@ -45,8 +49,12 @@ struct Denominators {
 // float64 scalars, each weighted; undefined = the term is not part of this objective.
 struct Terms {
   at::Tensor lm, aux, z, routing, mtp;
-  at::Tensor total() const;
+  at::Tensor total() const;  // undefined where there is no term
 };
+
+// The terms of some mixture layers' routers over one micro-batch.
+Terms router_terms(const ObjectiveConfig& config, const std::vector<nn::RouterRecord>& routers, const BatchTensors& batch, const at::Tensor& log_preferences,
+                   const Denominators& denominators);
 
 // The terms of one micro-batch. Under gradient mode head.grad has already been added to (cross_entropy); total().backward() does the rest.
 //   hidden           [tokens, hidden], after the final norm

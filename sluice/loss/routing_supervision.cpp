@@ -52,15 +52,20 @@ std::vector<std::int64_t> supervised_layers(const RoutingSupervisionConfig& conf
 }
 
 at::Tensor routing_supervision(const RoutingSupervisionConfig& config, const std::vector<nn::RouterRecord>& records,
-                               const at::Tensor& log_preferences, const at::Tensor& label, double tokens) {
+                               const at::Tensor& log_preferences, const at::Tensor& label, double tokens, const MixtureSpan& span) {
+  const auto here = static_cast<std::int64_t>(records.size());
+  std::vector<std::int64_t> supervised = supervised_layers(config, span.total > 0 ? span.total : here);
+  if (config.aggregate == Aggregate::kLast) supervised = {supervised.back()};
   std::vector<at::Tensor> layers;
-  for (const std::int64_t layer : supervised_layers(config, static_cast<std::int64_t>(records.size()))) {
-    layers.push_back(records[static_cast<std::size_t>(layer)].logits);
+  for (const std::int64_t layer : supervised) {
+    if (layer >= span.first && layer < span.first + here) layers.push_back(records[static_cast<std::size_t>(layer - span.first)].logits);
   }
+  if (layers.empty()) return {};
+  const double losses = config.aggregate == Aggregate::kEach ? static_cast<double>(supervised.size()) : 1;
   const at::Tensor row = at::nonzero(label >= 0).view({-1});
   const at::Tensor log_q = log_preferences.index_select(0, label.index_select(0, row));
   const at::Tensor log_p = nn::router_log_probability(combined_logits(config.aggregate, at::stack(layers).index_select(1, row)), records[0].scoring);
-  return (log_q.exp() * (log_q - log_p)).sum() / (tokens * static_cast<double>(log_p.size(0)));
+  return (log_q.exp() * (log_q - log_p)).sum() / (tokens * losses);
 }
 
 }  // namespace sluice::loss

@@ -59,13 +59,19 @@ at::Tensor balanced_preferences(const std::vector<double>& label_shares, std::in
 //   weight   [experts, labels]   bias [experts]
 at::Tensor learned_log_preferences(const at::Tensor& weight, const at::Tensor& bias, double temperature);
 
+// Which of a model's mixture layers some records are of: those from `first` on, of `total`; 0 = they are all.
+struct MixtureSpan {
+  std::int64_t first = 0, total = 0;
+};
+
 // The unweighted loss: mean over supervised tokens of KL(preference of the token's label || router), nats.
 //   log_preferences  [labels, experts]
 //   label            [tokens], int64: the row's label, -1 = not supervised (padding, no label, not among the chosen tokens)
 //   tokens           supervised tokens that the mean divides by (of the global batch, so that the loss does not depend on its cut)
-//   returns          float32 scalar
+//   span             of `records`; for aggregate each and last alone they may be some of the layers, whose losses add up
+//   returns          float32 scalar; undefined where none of the records is supervised
 at::Tensor routing_supervision(const RoutingSupervisionConfig& config, const std::vector<nn::RouterRecord>& records,
-                               const at::Tensor& log_preferences, const at::Tensor& label, double tokens);
+                               const at::Tensor& log_preferences, const at::Tensor& label, double tokens, const MixtureSpan& span = {});
 
 // The layers that `config` supervises, of `num_layers`.
 std::vector<std::int64_t> supervised_layers(const RoutingSupervisionConfig& config, std::int64_t num_layers);

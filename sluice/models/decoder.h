@@ -23,10 +23,10 @@ class Decoder final : public Model {
     for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) blocks_.push_back(std::make_unique<DecoderBlock>(config_, store, layer, rope_));
   }
 
-  at::Tensor embed(const at::Tensor& ids, const nn::ForwardContext&) const override { return nn::embedding(ids, embedding_); }
+  at::Tensor embed(const at::Tensor& ids, const nn::ForwardContext& context) const override { return context.seams.tensor.leave(nn::embedding(ids, embedding_)); }
   const std::vector<std::unique_ptr<Block>>& blocks() const override { return blocks_; }
   at::Tensor final_norm(const at::Tensor& hidden) const override { return nn::rms_norm(hidden, norm_, config_.rms_norm_eps, head_.value.scalar_type()); }
-  nn::Head head() const override { return {head_}; }
+  nn::Head own_head() const override { return {head_}; }
   nn::KvCache make_cache(std::int64_t rows, std::int64_t capacity) const override {
     return nn::make_attention_cache({rows, config_.kv_heads(), capacity, config_.head_size(), config_.head_size()}, config_.num_hidden_layers,
                                     head_.value.scalar_type());

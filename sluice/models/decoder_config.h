@@ -110,6 +110,7 @@ class DecoderConfig : public FieldsConfig<Derived> {
   std::int64_t max_positions() const override { return longest_text(max_position_embeddings, rope_scaling); }
   std::int64_t num_layers() const override { return num_hidden_layers; }
   double init_std() const override { return initializer_range; }
+  std::int64_t num_heads() const override { return num_attention_heads; }
   bool ignores(const std::string& hf_name) const override {
     return ModelConfig::ignores(hf_name) || (tie_word_embeddings && hf_name == "lm_head.weight");
   }

@@ -13,7 +13,7 @@ namespace sluice::models {
 class FeedForward {
  public:
   virtual ~FeedForward() = default;
-  // normed [tokens, hidden] -> [tokens, hidden], float32, and the router's record where there is one
+  // normed [tokens, hidden], before any tensor region -> [tokens, hidden], float32, and the router's record where there is one
   virtual BlockOutput forward(const at::Tensor& normed, const nn::ForwardContext& context) const = 0;
 };
 
@@ -21,7 +21,10 @@ class FeedForward {
 class DenseFeedForward final : public FeedForward {
  public:
   DenseFeedForward(nn::ParameterStore& store, const std::string& at) : mlp_(store, at + "mlp", nn::Activation::kSilu) {}
-  BlockOutput forward(const at::Tensor& normed, const nn::ForwardContext&) const override { return {mlp_.forward(normed).to(at::kFloat), std::nullopt}; }
+  BlockOutput forward(const at::Tensor& normed, const nn::ForwardContext& context) const override {
+    const nn::TensorRegion& region = context.seams.tensor;
+    return {region.leave(mlp_.forward(region.enter(normed)).to(at::kFloat)), std::nullopt};
+  }
 
  private:
   nn::GatedMlp mlp_;

@@ -42,7 +42,7 @@ std::string experts_path(const std::string& hf_name) { return newer_path(hf_name
 
 LoraTarget of_stacked(const TensorSpec& spec) {
   const auto& shape = spec.parameter.shape;
-  const std::string module = experts_path(spec.hf[0].name) + (spec.shard == Shard::kExpertGateUp ? ".gate_up_proj" : ".down_proj");
+  const std::string module = experts_path(spec.hf[0].name) + (spec.shard == Shard::kExpertColumns ? ".down_proj" : ".gate_up_proj");
   LoraTarget target{without_weight(spec.parameter.name) + ".lora", spec.parameter.name, Rows::kAll, shape[0], shape[1], shape[2], {module}};
   target.form = ExpertForm::kFused;
   return target;

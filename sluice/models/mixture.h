@@ -1,6 +1,8 @@
-// What every mixture layer does once its router has chosen: capacity, dispatch, and the record for losses and metrics.
+// What every mixture layer does with its tokens: routing, capacity, dispatch, and the record for losses and metrics.
 #pragma once
 #include <ATen/core/Tensor.h>
+
+#include <functional>
 
 #include "sluice/nn/experts.h"
 #include "sluice/nn/forward.h"
@@ -10,10 +12,13 @@ namespace sluice::models {
 
 struct MixtureOutput {
   at::Tensor hidden;  // [tokens, hidden], float32: the weighted sum of each token's experts
-  nn::RouterRecord router;
+  nn::RouterRecord router;  // of this rank's own tokens in training, of all tokens in inference
 };
 
-//   hidden   [tokens, hidden], in the experts' precision
-MixtureOutput run_experts(const at::Tensor& hidden, nn::Routing routing, const nn::Experts& experts, nn::Scoring scoring, const nn::ForwardContext& context);
+// The router: hidden [tokens, hidden] -> the choice for each token.
+using Route = std::function<nn::Routing(const at::Tensor& hidden)>;
+
+//   hidden   [tokens, hidden], in the experts' precision, before any tensor region
+MixtureOutput run_experts(const at::Tensor& hidden, const Route& route, const nn::Experts& experts, nn::Scoring scoring, const nn::ForwardContext& context);
 
 }  // namespace sluice::models

@@ -32,6 +32,16 @@ class Block {
   virtual BlockOutput forward(const at::Tensor& hidden, const nn::ForwardContext& context) const = 0;
 };
 
+// Told when a block is about to run and when it has: where its weights may be fetched and given back (ZeRO-3), and its gradients be summed.
+class BlockWatcher {
+ public:
+  virtual ~BlockWatcher() = default;
+  virtual void before_forward(std::int64_t block) = 0;
+  virtual void after_forward(std::int64_t block) = 0;
+  virtual void before_backward(std::int64_t block) = 0;
+  virtual void after_backward(std::int64_t block) = 0;  // its gradients of this micro-batch are whole
+};
+
 // Predicts the token after the next one from a position's final hidden state and the next token (DeepSeek-V3, arXiv:2412.19437,
 // section 2.2): one more block with norms and a projection before it.
 class MultiTokenPredictor {
@@ -51,9 +61,29 @@ class Model {
   virtual const std::vector<std::unique_ptr<Block>>& blocks() const = 0;
   // After the last block: [tokens, hidden], in the computing precision, ready for the head.
   virtual at::Tensor final_norm(const at::Tensor& hidden) const = 0;
-  virtual nn::Head head() const = 0;
+  nn::Head head() const {
+    nn::Head head = own_head();
+    head.region = &seams().tensor;
+    head.pipeline = seams().pipeline;
+    head.blocks = static_cast<std::int64_t>(blocks().size());
+    return head;
+  }
   virtual const MultiTokenPredictor* multi_token_predictor() const { return nullptr; }  // null = the model has none
   virtual nn::KvCache make_cache(std::int64_t rows, std::int64_t capacity) const = 0;
+
+  // The layout that it runs under: that of one process, unless set. `seams` outlives the model.
+  const nn::Seams& seams() const { return *seams_; }
+  void set_seams(const nn::Seams& seams) { seams_ = &seams; }
+  // Null = nobody watches. The watcher outlives the model's use.
+  BlockWatcher* watcher() const { return watcher_; }
+  void set_watcher(BlockWatcher* watcher) { watcher_ = watcher; }
+
+ protected:
+  virtual nn::Head own_head() const = 0;
+
+ private:
+  const nn::Seams* seams_ = &nn::local_seams();
+  BlockWatcher* watcher_ = nullptr;
 };
 
 // The mixture layers of a model, for losses, metrics and rules.
@@ -94,6 +124,7 @@ class ModelConfig {
   // The store holds the table's parameters and outlives the model.
   virtual std::unique_ptr<Model> build(nn::ParameterStore& store) const = 0;
   virtual MoeShape moe() const = 0;
+  virtual std::int64_t num_heads() const = 0;  // of attention's queries: what tensor parallelism shares out
   virtual Cost cost(std::int64_t seq) const = 0;
   virtual std::int64_t vocab_size() const = 0;
   virtual std::int64_t max_positions() const = 0;

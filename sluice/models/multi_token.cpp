@@ -39,7 +39,7 @@ BlockPredictor::BlockPredictor(nn::ParameterStore& store, const nn::Parameter& e
 
 BlockOutput BlockPredictor::forward(const at::Tensor& hidden, const at::Tensor& next_ids, const nn::ForwardContext& context) const {
   const at::ScalarType precision = projection_.weight().value.scalar_type();
-  const at::Tensor next = nn::rms_norm(nn::embedding(next_ids, embedding_), embedding_norm_, eps_, precision);
+  const at::Tensor next = nn::rms_norm(context.seams.tensor.leave(nn::embedding(next_ids, embedding_)), embedding_norm_, eps_, precision);
   const at::Tensor joined = at::cat({next, nn::rms_norm(hidden, hidden_norm_, eps_, precision)}, 1);  // [tokens, 2 * hidden]
   BlockOutput out = block_->forward(projection_.forward(joined).to(at::kFloat), context);
   return {nn::rms_norm(out.hidden, norm_, eps_, precision), std::move(out.router)};

@@ -2,7 +2,9 @@
 
 namespace sluice::models {
 
-bool holds_experts(Shard shard) { return shard == Shard::kExperts || shard == Shard::kExpertGateUp || shard == Shard::kExpertColumns; }
+bool holds_experts(Shard shard) {
+  return shard == Shard::kExpertRows || shard == Shard::kExpertGateUp || shard == Shard::kExpertColumns || shard == Shard::kExpertsOnce;
+}
 
 TensorSpec whole(nn::ParameterSpec parameter, Shard shard, std::string hf_name, HfLayout layout) {
   auto shape = parameter.shape;
@@ -38,8 +40,14 @@ void add_experts(std::vector<TensorSpec>& table, const std::string& ours, const 
 
 void add_linear(std::vector<TensorSpec>& table, const std::string& ours, const std::string& hf, std::int64_t out, std::int64_t in, Shard shard, Bias with_bias) {
   table.push_back(whole(matrix(ours + ".weight", {out, in}), shard, hf + ".weight"));
-  // A column-split product is summed over the ranks before its bias is added, so that bias is whole on each.
-  if (with_bias == Bias::kAdded) table.push_back(whole(bias(ours + ".bias", {out}), shard == Shard::kRows ? Shard::kRows : Shard::kReplicated, hf + ".bias"));
+  // A column-split product is summed over the ranks with its bias: one of them adds it.
+  if (with_bias == Bias::kAdded) table.push_back(whole(bias(ours + ".bias", {out}), shard == Shard::kColumns ? Shard::kOnce : shard, hf + ".bias"));
+}
+
+void add_kv_linear(std::vector<TensorSpec>& table, const std::string& ours, const std::string& hf, const KvSizes& sizes, Bias with_bias) {
+  const std::size_t first = table.size();
+  add_linear(table, ours, hf, sizes.heads * sizes.head_dim, sizes.in, Shard::kKvRows, with_bias);
+  for (std::size_t i = first; i < table.size(); ++i) table[i].kv_heads = sizes.heads;
 }
 
 void add_gated_mlp(std::vector<TensorSpec>& table, const std::string& ours, const std::string& hf, std::int64_t ffn, std::int64_t hidden) {

@@ -8,9 +8,19 @@
 
 namespace sluice::models {
 
-// Which dimension tensor and expert parallelism split. kGateUp: dimension 1, gate rows and up rows each on their own; kQkvRows: dimension 0,
-// the rows of queries, keys and values each on their own.
-enum class Shard { kReplicated, kRows, kColumns, kQkvRows, kExperts, kExpertGateUp, kExpertColumns };
+// What tensor and expert parallelism split.
+//   kReplicated     nothing: every rank holds all of it
+//   kRows           dimension 0
+//   kColumns        the last dimension
+//   kVocabulary     dimension 0, into parts of which the last may be smaller or empty
+//   kKvRows         dimension 0 by `kv_heads` heads, of which several ranks hold the same where there are fewer heads than ranks
+//   kSegments       dimension 0, each of `segments` by itself
+//   kOnce           nothing: the first rank holds it, and it is zero on the others (a bias that is added before a sum over the ranks)
+//   kExpertRows     dimension 0 by experts; dimension 1 by expert-tensor parallelism
+//   kExpertGateUp   the same, gate rows and up rows (the halves of dimension 1) each by themselves
+//   kExpertColumns  dimension 0 by experts, dimension 2 by expert-tensor parallelism
+//   kExpertsOnce    dimension 0 by experts; the first rank of expert-tensor parallelism holds it, as kOnce
+enum class Shard { kReplicated, kRows, kColumns, kVocabulary, kKvRows, kSegments, kOnce, kExpertRows, kExpertGateUp, kExpertColumns, kExpertsOnce };
 
 bool holds_experts(Shard shard);  // whether dimension 0 is the experts
 
@@ -32,6 +42,9 @@ struct TensorSpec {
   std::vector<HfPart> hf;  // in the order of their offsets; together they cover the parameter exactly
   // HF names under which some checkpoints hold the same values once more, in hf[0]'s shape: checked on import, written on export.
   std::vector<std::string> hf_copies = {};
+  std::int64_t kv_heads = 0;               // of kKvRows
+  std::int64_t undivided = 0;              // held whole by tensor ranks whose number does not divide this; 0 = never
+  std::vector<std::int64_t> segments = {};  // of kSegments; they add up to dimension 0
 };
 
 // A parameter that is one HF tensor; kTransposed: HF's shape is ours with the last two dimensions swapped.
@@ -62,6 +75,11 @@ void add_gated_mlp(std::vector<TensorSpec>& table, const std::string& ours, cons
 enum class Bias { kNone, kAdded };
 void add_linear(std::vector<TensorSpec>& table, const std::string& ours, const std::string& hf, std::int64_t out, std::int64_t in, Shard shard,
                 Bias bias = Bias::kNone);
+// The same for keys or values, whose rows are those of `heads` heads of `head_dim` each.
+struct KvSizes {
+  std::int64_t heads = 0, head_dim = 0, in = 0;
+};
+void add_kv_linear(std::vector<TensorSpec>& table, const std::string& ours, const std::string& hf, const KvSizes& sizes, Bias bias = Bias::kNone);
 
 std::vector<nn::ParameterSpec> parameter_specs(const std::vector<TensorSpec>& table);
 

@@ -147,11 +147,25 @@ at::Tensor causal_attention(const at::Tensor& query, const at::Tensor& key, cons
 at::Tensor cached_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const SequenceShape& shape, LayerCache& cache,
                             std::int64_t before, const AttentionOptions& options) {
   const std::int64_t total = before + shape.seq;
+  if (cache.keys.size(1) != key.size(1)) {  // made for all heads, of which a rank of a tensor split has some
+    cache.keys = at::empty({shape.rows, key.size(1), cache.keys.size(2), key.size(2)}, cache.keys.options());
+    cache.values = at::empty({shape.rows, value.size(1), cache.values.size(2), value.size(2)}, cache.values.options());
+  }
   cache.keys.narrow(2, before, shape.seq).copy_(by_head(key, shape));
   cache.values.narrow(2, before, shape.seq).copy_(by_head(value, shape));
   if (before == 0) return causal_attention(query, key, value, shape, options);
   if (const at::Tensor out = decoded(query, cache, shape, before, options); out.defined()) return out;
   return reference_attention(query, cache.keys.narrow(2, 0, total), cache.values.narrow(2, 0, total), shape, before, options);
+}
+
+at::Tensor masked_attention(const at::Tensor& query, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& mask, const SequenceShape& shape,
+                            const AttentionOptions& options) {
+  const at::Tensor q = by_head(query, shape);
+  const double scale = scale_of(options, query);
+  const bool by_hand = options.softcap > 0 || options.sinks;
+  const at::Tensor out = by_hand ? written_out(q, keys, values, mask, scale, options)
+                                 : at::scaled_dot_product_attention(q, keys, values, mask, /*dropout_p=*/0.0, /*is_causal=*/false, scale, /*enable_gqa=*/keys.size(1) != q.size(1));
+  return out.transpose(1, 2).reshape({shape.tokens(), query.size(1) * values.size(3)});
 }
 
 at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const ForwardContext& context, std::int64_t layer,

@@ -19,6 +19,11 @@ at::Tensor causal_attention(const at::Tensor& query, const at::Tensor& key, cons
 at::Tensor cached_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const SequenceShape& shape, LayerCache& cache,
                             std::int64_t before, const AttentionOptions& options = {});
 
+// softmax(q k^T) v where `mask` is true, by ATen: for keys that do not begin and end where the queries do.
+//   query  [tokens, heads, head_dim] of `shape`; keys, values [rows, kv_heads, keys, ...]; mask bool [rows or 1, 1, seq, keys]
+at::Tensor masked_attention(const at::Tensor& query, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& mask, const SequenceShape& shape,
+                            const AttentionOptions& options);
+
 // An empty cache of one layer of attention: keys [rows, kv_heads, capacity, head_dim], values [rows, kv_heads, capacity, value_dim].
 struct CacheShape {
   std::int64_t rows = 0, kv_heads = 0, capacity = 0, head_dim = 0, value_dim = 0;

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace sluice::nn {
@@ -22,6 +23,8 @@ struct SequenceShape {
   // Of packed rows: the first token of each document among all tokens, rising from 0, then the number of tokens. No token sees another
   // document, and positions count from each one's start; padding is a document of its own. Empty: each row is one document.
   std::vector<std::int64_t> documents;
+  at::Tensor positions = {};  // [tokens], int64: where the tokens stand in their documents, of a rank that has some of each row; else undefined
+  std::shared_ptr<const SequenceShape> whole = {};  // of such a rank: the rows as they are over all ranks; else null
   std::int64_t tokens() const { return rows * seq; }
 };
 
@@ -54,12 +57,25 @@ struct AttentionOptions {
   const Parameter* sinks = nullptr;  // [heads]: one more logit a head in the softmax, whose probability goes nowhere (gpt-oss)
 };
 
-// Where tensor and sequence parallelism enter: activations pass `enter` before column-split linears and `leave` after row-split ones.
+// Where tensor and sequence parallelism enter. Between the regions each rank has all tokens, or with sequence parallelism its share of them.
 class TensorRegion {
  public:
   virtual ~TensorRegion() = default;
+  // Before linears that are split by rows: all tokens.
   virtual at::Tensor enter(const at::Tensor& hidden) const = 0;
-  virtual at::Tensor leave(const at::Tensor& hidden) const = 0;
+  // After linears that are split by columns, and after embeddings: the sum over the ranks.
+  virtual at::Tensor leave(const at::Tensor& partial) const = 0;
+  // After what every rank has computed alike, from all tokens and weights that it holds whole.
+  virtual at::Tensor leave_whole(const at::Tensor& whole) const = 0;
+  // Before what each token meets on one rank alone (routers and their experts): this rank's share of the tokens; and back to `tokens` of them,
+  // which own_tokens was given.
+  virtual at::Tensor own_tokens(const at::Tensor& hidden) const = 0;
+  virtual at::Tensor all_tokens(const at::Tensor& own, std::int64_t tokens) const = 0;
+  // The same tokens of what stands beside the activations: all tokens [tokens, ...] -> those that own_tokens gives.
+  virtual at::Tensor share(const at::Tensor& x) const = 0;
+  // In place and over the ranks, without gradients: for what each knows of its rows of the vocabulary.
+  virtual void sum(const at::Tensor& values) const = 0;
+  virtual void max(const at::Tensor& values) const = 0;
 };
 
 // How tokens reach the experts that they chose, and how the results come back; all-to-all and all-gather are other implementations.
@@ -68,6 +84,8 @@ class TokenDispatcher {
   virtual ~TokenDispatcher() = default;
   // hidden [tokens, hidden] -> float32 [tokens, hidden], the weighted sum of each token's experts.
   virtual at::Tensor forward(const at::Tensor& hidden, const Routing& routing, const Experts& experts) const = 0;
+  // As nn::drop_beyond_capacity, over the tokens of all ranks that have shares of the same rows.
+  virtual void drop_beyond_capacity(Routing& routing, const at::Tensor& real, double factor) const = 0;
 };
 
 // softmax(q k^T) v with a causal mask; context parallelism is another implementation.
@@ -80,6 +98,21 @@ class AttentionCore {
   //   returns  [tokens, heads * value_dim]
   virtual at::Tensor forward(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const SequenceShape& shape,
                              const AttentionOptions& options) const = 0;
+  // For what passes a state along the sequence: every token of the rows, in order, and this rank's of them again. `shape` is this rank's.
+  //   x  [tokens, ...]
+  virtual at::Tensor all_positions(const at::Tensor& x, const SequenceShape& shape) const = 0;
+  virtual at::Tensor own_positions(const at::Tensor& x, const SequenceShape& shape) const = 0;
+};
+
+// Where a pipeline enters when a model runs forward alone: what one of its ranks has found comes to all of them. Places in the model are counted
+// in blocks: -1 is the embedding, and one past the last the final norm and the head.
+class PipelineRanks {
+ public:
+  virtual ~PipelineRanks() = default;
+  virtual std::int64_t holder_of(std::int64_t block) const = 0;
+  virtual bool holds(std::int64_t block) const = 0;  // whether this rank is the holder
+  // The holder's `here`, which may be undefined, on every rank; what others give is not looked at.
+  virtual at::Tensor from_holder(std::int64_t block, const at::Tensor& here) const = 0;
 };
 
 // The seams together; one process gets the local ones from local_seams().
@@ -87,6 +120,7 @@ struct Seams {
   const TensorRegion& tensor;
   const TokenDispatcher& dispatcher;
   const AttentionCore& attention;
+  const PipelineRanks* pipeline = nullptr;  // null where every rank has all blocks
 };
 const Seams& local_seams();
 

@@ -25,7 +25,7 @@ struct DeltaNetSizes {
 //   .A_log, .dt_bias      [value_heads], float32: log_decay = -exp(A_log) softplus(a + dt_bias)
 //   .norm.weight          [value_dim], float32
 //   .out_proj.weight      [hidden, value_heads value_dim]
-// Runs whole on every rank of a tensor split. Convolution and state begin anew with each document of packed rows.
+// Under a tensor split each rank has some of the key heads with the value heads that they serve, or where these do not divide all. Convolution and state begin anew with each document of packed rows.
 class GatedDeltaNet {
  public:
   GatedDeltaNet(ParameterStore& store, const std::string& name, const DeltaNetSizes& sizes);
@@ -36,6 +36,8 @@ class GatedDeltaNet {
   at::Tensor forward(const at::Tensor& hidden, const ForwardContext& context, std::int64_t layer) const;
 
  private:
+  // As forward, of tokens that are whole sequences, inside the tensor region.
+  at::Tensor whole_sequences(const at::Tensor& hidden, const ForwardContext& context, std::int64_t layer) const;
   at::Tensor by_document(const at::Tensor& hidden, const ForwardContext& context, std::int64_t layer) const;
   at::Tensor convolved(const at::Tensor& mixed, LayerCache* cache) const;
   at::Tensor unit_heads(const at::Tensor& x) const;

@@ -72,6 +72,12 @@ at::Tensor Linear::forward(const at::Tensor& x) const {
   return bias_ ? (product.to(at::kFloat) + bias_->value).to(x.scalar_type()) : product;
 }
 
-at::Tensor embedding(const at::Tensor& ids, const Parameter& table) { return EmbeddingFunction::apply(ids, table.value, &table); }
+at::Tensor embedding(const at::Tensor& ids, const Parameter& table) {
+  if (table.spec.is_whole()) return EmbeddingFunction::apply(ids, table.value, &table);
+  const std::int64_t first = table.spec.is_elsewhere() ? 0 : table.spec.part.pieces[0].from[0], rows = table.value.size(0);
+  const at::Tensor here = at::nonzero(at::logical_and(ids >= first, ids < first + rows)).view({-1});
+  const at::Tensor out = at::zeros({ids.size(0), table.value.size(1)}, at::kFloat);
+  return at::index_add(out, 0, here, EmbeddingFunction::apply(ids.index_select(0, here) - first, table.value, &table));
+}
 
 }  // namespace sluice::nn

@@ -29,7 +29,7 @@ class Linear {
 // The weight's gradient is added to weight.grad in float32, whatever the precision of the product.
 at::Tensor linear(const at::Tensor& x, const Parameter& weight);
 
-// Row `ids[t]` of the table for each token, as float32: the start of the residual stream.
+// Row `ids[t]` of the table for each token, as float32: the start of the residual stream. Zeros for rows that another process holds.
 //   ids      [tokens], int64
 //   table    [vocab, hidden]
 at::Tensor embedding(const at::Tensor& ids, const Parameter& table);

@@ -20,7 +20,19 @@ std::int64_t count(const std::vector<std::int64_t>& shape) {
   return n;
 }
 
+std::int64_t rounded_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
 }  // namespace
+
+at::Tensor block(const at::Tensor& tensor, const std::vector<std::int64_t>& begin, const std::vector<std::int64_t>& lengths) {
+  at::Tensor out = tensor;
+  for (std::size_t d = 0; d < lengths.size(); ++d) out = out.narrow(static_cast<std::int64_t>(d), begin[d], lengths[d]);
+  return out;
+}
+
+void copy_pieces(const Part& part, const at::Tensor& whole, const at::Tensor& out) {
+  for (const Piece& piece : part.pieces) block(out, piece.to, piece.lengths).copy_(block(whole, piece.from, piece.lengths));
+}
 
 at::Tensor untouched_zeros(std::int64_t count) {
   const auto bytes = static_cast<std::size_t>(count) * sizeof(float);
@@ -63,13 +75,35 @@ Parameter* ParameterStore::find(const std::string& name) {
   return found == index_.end() ? nullptr : &parameters_[found->second];
 }
 
-void ParameterStore::allocate_for_training(Precision precision, const std::function<bool(const std::string& name)>& frozen) {
+void ParameterStore::allocate_for_training(Precision precision, const std::function<bool(const std::string& name)>& frozen,
+                                           const std::function<Placement(const ParameterSpec& spec)>& placement) {
   std::int64_t total = 0;
   offsets_.clear();
+  frozen_.clear();
+  runs_.clear();
+  std::int64_t align = 1;  // of the run at hand
+  const auto close_run = [&] {
+    if (runs_.empty()) return;
+    total = runs_.back().begin + rounded_up(total - runs_.back().begin, align);
+    runs_.back().end = total;
+  };
   for (const Parameter& parameter : parameters_) {
-    offsets_.push_back(frozen(parameter.spec.name) || parameter.spec.update == Update::kRule ? -1 : total);
-    if (offsets_.back() >= 0) total += (count(parameter.spec.shape) + kAlign - 1) / kAlign * kAlign;
+    frozen_.push_back(frozen(parameter.spec.name) || parameter.spec.update == Update::kRule);
+    if (frozen_.back() || parameter.spec.is_elsewhere()) {
+      offsets_.push_back(-1);
+      continue;
+    }
+    const Placement place = placement ? placement(parameter.spec) : Placement{};
+    if (runs_.empty() || runs_.back().key != place.key) {
+      close_run();
+      runs_.push_back({place.key, total, total});
+      align = place.align;
+    }
+    offsets_.push_back(total);
+    total += rounded_up(count(parameter.spec.shape), kAlign);
   }
+  close_run();
+  owned_ = {{0, 0, total}};
   flat_master_ = untouched_zeros(total);
   flat_grad_ = untouched_zeros(total);
   flat_compute_ = precision == Precision::kFloat32 ? at::Tensor() : at::empty({total}, scalar_type(precision));
@@ -77,7 +111,8 @@ void ParameterStore::allocate_for_training(Precision precision, const std::funct
     Parameter& p = parameters_[i];
     const bool float32 = precision == Precision::kFloat32 || p.spec.keep != Keep::kComputePrecision;
     if (offsets_[i] < 0) {
-      p.value = at::empty(p.spec.shape, float32 ? at::kFloat : scalar_type(precision));
+      const at::ScalarType type = float32 ? at::kFloat : scalar_type(precision);
+      p.value = p.spec.is_whole() ? at::empty(p.spec.shape, type) : at::zeros(p.spec.shape, type);
       continue;
     }
     p.master = slice(flat_master_, p);
@@ -98,9 +133,14 @@ void ParameterStore::initialise(std::uint64_t seed, double std) {
     std::uint64_t seed;
     Init init;
   };
+  const at::NoGradGuard no_grad;
   std::vector<Chunk> chunks;
+  std::vector<std::pair<const Parameter*, at::Tensor>> parted;  // whole tensors of which a part is kept
   for (const Parameter& p : parameters_) {
-    const at::Tensor flat = (p.master.defined() ? p.master : p.value.detach()).view({-1});
+    if (p.spec.is_elsewhere()) continue;
+    const at::Tensor own = p.master.defined() ? p.master : p.value.detach();
+    const at::Tensor flat = (p.spec.is_whole() ? own : at::empty(p.spec.whole_shape(), own.options())).view({-1});
+    if (!p.spec.is_whole()) parted.emplace_back(&p, flat.view(p.spec.whole_shape()));
     if (p.spec.init == Init::kOnes || p.spec.init == Init::kZeros) {
       flat.fill_(p.spec.init == Init::kOnes ? 1.0 : 0.0);
       continue;
@@ -112,12 +152,13 @@ void ParameterStore::initialise(std::uint64_t seed, double std) {
   at::parallel_for(0, static_cast<std::int64_t>(chunks.size()), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const Chunk& chunk = chunks[static_cast<std::size_t>(i)];
-      const at::NoGradGuard no_grad;
+      const at::NoGradGuard no_grad_here;
       const at::Generator generator = at::detail::createCPUGenerator(chunk.seed);
       if (chunk.init == Init::kNormal) chunk.out.normal_(0.0, std, generator);
       else chunk.out.uniform_(1e-4, 16.0, generator).log_();
     }
   });
+  for (const auto& [p, whole] : parted) copy_pieces(p->spec.part, whole, p->master.defined() ? p->master : p->value.detach());
   refresh_compute_copies();
 }
 
@@ -127,7 +168,14 @@ void ParameterStore::refresh_compute_copies() {
 
 std::vector<ParameterStore::Segment> ParameterStore::segments() const {
   std::vector<Segment> out;
-  std::int64_t begin = 0;
+  const auto add = [&](std::int64_t begin, std::int64_t end, Decay decay) {
+    for (const Run& owned : owned_) {
+      const std::int64_t first = std::max(begin, owned.begin), size = std::min(end, owned.end) - first;
+      if (size <= 0) continue;
+      const auto slice = [&](const at::Tensor& flat) { return flat.defined() ? flat.narrow(0, first, size) : at::Tensor(); };
+      out.push_back({slice(flat_master_), slice(flat_grad_), slice(flat_compute_), decay, first});
+    }
+  };
   for (std::size_t i = 0; i < parameters_.size();) {
     const Parameter& first = parameters_[i];
     if (offsets_[i] < 0) {
@@ -139,25 +187,39 @@ std::vector<ParameterStore::Segment> ParameterStore::segments() const {
     for (; last < parameters_.size(); ++last) {
       const Parameter& p = parameters_[last];
       if (offsets_[last] >= 0 && p.spec.decay != first.spec.decay) break;
-      if (offsets_[last] >= 0) end = offsets_[last] + (count(p.spec.shape) + kAlign - 1) / kAlign * kAlign;
+      if (offsets_[last] >= 0) end = offsets_[last] + rounded_up(count(p.spec.shape), kAlign);
     }
-    begin = offsets_[i];
-    const auto slice = [&](const at::Tensor& flat) { return flat.defined() ? flat.narrow(0, begin, end - begin) : at::Tensor(); };
-    out.push_back({slice(flat_master_), slice(flat_grad_), slice(flat_compute_), first.spec.decay, begin});
+    add(offsets_[i], end, first.spec.decay);
     i = last;
   }
   return out;
 }
 
+void ParameterStore::each_in(const Run& run, const at::Tensor& values, const std::function<void(const Parameter& parameter, const at::Tensor& value)>& visit) const {
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    if (offsets_[i] < run.begin || offsets_[i] >= run.end) continue;
+    const auto& shape = parameters_[i].spec.shape;
+    visit(parameters_[i], values.narrow(0, offsets_[i] - run.begin, count(shape)).view(shape));
+  }
+}
+
+void ParameterStore::each_run(const std::function<void(const Run& run, const at::Tensor& values)>& share) const {
+  for (const Run& run : runs_) {
+    bool float32 = !flat_compute_.defined();
+    each_in(run, flat_master_.narrow(0, run.begin, run.end - run.begin), [&](const Parameter& p, const at::Tensor&) { float32 |= p.spec.keep != Keep::kComputePrecision; });
+    share(run, (float32 ? flat_master_ : flat_compute_).narrow(0, run.begin, run.end - run.begin));
+  }
+}
+
 std::int64_t ParameterStore::num_trainable() const {
   std::int64_t n = 0;
-  for (const Parameter& p : parameters_) n += p.trainable() ? count(p.spec.shape) : 0;
+  for (std::size_t i = 0; i < frozen_.size(); ++i) n += frozen_[i] ? 0 : count(parameters_[i].spec.whole_shape());
   return n;
 }
 
 std::int64_t ParameterStore::num_elements() const {
   std::int64_t n = 0;
-  for (const Parameter& p : parameters_) n += count(p.spec.shape);
+  for (const Parameter& p : parameters_) n += count(p.spec.whole_shape());
   return n;
 }
 

@@ -23,14 +23,38 @@ enum class Keep { kComputePrecision, kFloat32, kFloat32InFiles };
 enum class Decay { kYes, kNo };  // norms and biases are not decayed unless a recipe asks for it
 enum class Update { kGradient, kRule };  // kRule: no gradient; set by a rule of its own, as a router's correction bias
 
+// A block of a tensor, and where it lies in the part that a process holds. One number a dimension each.
+struct Piece {
+  std::vector<std::int64_t> from, to;  // its first element, in the whole tensor and in the part
+  std::vector<std::int64_t> lengths;
+  bool operator==(const Piece&) const = default;
+};
+
+// What a process holds of a tensor that several processes share out. No pieces: zeros that stay so, as another process holds what they would be.
+struct Part {
+  std::vector<std::int64_t> whole;  // the whole tensor's shape; empty = this process holds all of it
+  std::vector<Piece> pieces;
+};
+
 struct ParameterSpec {
   std::string name;                 // ours: "layers.3.attention.q_proj.weight"
-  std::vector<std::int64_t> shape;
+  std::vector<std::int64_t> shape;  // of what is held here
   Init init = Init::kNormal;
   Keep keep = Keep::kComputePrecision;
   Decay decay = Decay::kYes;
   Update update = Update::kGradient;
+  Part part = {};
+
+  bool is_whole() const { return part.whole.empty(); }
+  bool is_elsewhere() const { return !is_whole() && part.pieces.empty(); }
+  const std::vector<std::int64_t>& whole_shape() const { return is_whole() ? shape : part.whole; }
 };
+
+// The elements of a tensor from `begin`, `lengths` of them in each dimension, as a view.
+at::Tensor block(const at::Tensor& tensor, const std::vector<std::int64_t>& begin, const std::vector<std::int64_t>& lengths);
+
+// Copies the pieces of `whole` into `out`, which is of the part's shape; elements that no piece covers stay.
+void copy_pieces(const Part& part, const at::Tensor& whole, const at::Tensor& out);
 
 struct Parameter;
 
@@ -75,8 +99,13 @@ class ParameterStore {
   ParameterStore(const ParameterStore&) = delete;
   ParameterStore& operator=(const ParameterStore&) = delete;
 
+  // How trainable parameters lie in the flat buffers: neighbours of one key form a run, whose length is a multiple of `align` elements.
+  struct Placement {
+    std::int64_t key = 0, align = 1;
+  };
   // Makes flat buffers for training: masters and gradients in float32, computing copies in `precision`. Values are not yet set.
-  void allocate_for_training(Precision precision, const std::function<bool(const std::string& name)>& frozen);
+  void allocate_for_training(Precision precision, const std::function<bool(const std::string& name)>& frozen,
+                             const std::function<Placement(const ParameterSpec& spec)>& placement = {});
   // Random values from (seed, name) alone: normal with `std`, or as the spec's init says.
   void initialise(std::uint64_t seed, double std);
   // After masters were changed (loading, an optimizer that does not do it itself): the computing copies follow.
@@ -88,10 +117,27 @@ class ParameterStore {
   std::vector<Parameter>& all() { return parameters_; }
   const std::vector<Parameter>& all() const { return parameters_; }
   const at::Tensor& flat_grad() const { return flat_grad_; }
+  const at::Tensor& flat_master() const { return flat_master_; }
+  // Whether the run trains it, on whichever process.
+  bool is_trained(const Parameter& parameter) const { return !frozen_[static_cast<std::size_t>(&parameter - parameters_.data())]; }
+  std::int64_t offset_of(const Parameter& parameter) const { return offsets_[static_cast<std::size_t>(&parameter - parameters_.data())]; }  // in the flat buffers
   // The part of `flat`, a buffer as long as the flat ones, that belongs to a trainable parameter, in its shape.
   at::Tensor slice(const at::Tensor& flat, const Parameter& parameter) const;
 
-  // A run of trainable elements with one decay rule, for optimizers that walk the flat buffers.
+  // Elements [begin, end) of the flat buffers.
+  struct Run {
+    std::int64_t key = 0, begin = 0, end = 0;
+  };
+  const std::vector<Run>& runs() const { return runs_; }
+  // What this process updates: elements outside of `ranges`, which rise, are updated by others. At first it is everything.
+  void set_owned(std::vector<Run> ranges) { owned_ = std::move(ranges); }
+
+  // Calls `share` with what a run computes with: masters, or the copies of a narrower type.
+  void each_run(const std::function<void(const Run& run, const at::Tensor& values)>& share) const;
+  // Calls `visit` with the part of `values`, which is as long as the run, that belongs to each of its parameters, in its shape.
+  void each_in(const Run& run, const at::Tensor& values, const std::function<void(const Parameter& parameter, const at::Tensor& value)>& visit) const;
+
+  // Trainable elements with one decay rule, for optimizers that walk the flat buffers: those that this process updates.
   struct Segment {
     at::Tensor master, grad;  // float32 [n]
     at::Tensor compute;       // bf16 [n]; undefined where the masters themselves compute
@@ -99,14 +145,16 @@ class ParameterStore {
     std::int64_t offset;      // of the first element in the flat buffers
   };
   std::vector<Segment> segments() const;
-  std::int64_t num_trainable() const;  // elements
-  std::int64_t num_elements() const;
+  std::int64_t num_trainable() const;  // elements, those that other processes hold included
+  std::int64_t num_elements() const;   // as above
 
  private:
   std::vector<Parameter> parameters_;
   std::map<std::string, std::size_t> index_;
   at::Tensor flat_master_, flat_compute_, flat_grad_;
-  std::vector<std::int64_t> offsets_;  // of each parameter in the flat buffers, in elements; -1 when frozen
+  std::vector<std::int64_t> offsets_;  // of each parameter in the flat buffers, in elements; -1 when frozen or held elsewhere
+  std::vector<bool> frozen_;           // of each parameter
+  std::vector<Run> runs_, owned_;
 };
 
 }  // namespace sluice::nn

@@ -10,13 +10,22 @@ namespace {
 class NoTensorRegion final : public TensorRegion {
  public:
   at::Tensor enter(const at::Tensor& hidden) const override { return hidden; }
-  at::Tensor leave(const at::Tensor& hidden) const override { return hidden; }
+  at::Tensor leave(const at::Tensor& partial) const override { return partial; }
+  at::Tensor leave_whole(const at::Tensor& whole) const override { return whole; }
+  at::Tensor own_tokens(const at::Tensor& hidden) const override { return hidden; }
+  at::Tensor all_tokens(const at::Tensor& own, std::int64_t) const override { return own; }
+  at::Tensor share(const at::Tensor& x) const override { return x; }
+  void sum(const at::Tensor&) const override {}
+  void max(const at::Tensor&) const override {}
 };
 
 class LocalDispatcher final : public TokenDispatcher {
  public:
   at::Tensor forward(const at::Tensor& hidden, const Routing& routing, const Experts& experts) const override {
     return experts.forward(hidden, routing);
+  }
+  void drop_beyond_capacity(Routing& routing, const at::Tensor& real, double factor) const override {
+    nn::drop_beyond_capacity(routing, real, routing.logits.size(1), factor);
   }
 };
 
@@ -26,11 +35,14 @@ class LocalAttention final : public AttentionCore {
                      const AttentionOptions& options) const override {
     return causal_attention(query, key, value, shape, options);
   }
+  at::Tensor all_positions(const at::Tensor& x, const SequenceShape&) const override { return x; }
+  at::Tensor own_positions(const at::Tensor& x, const SequenceShape&) const override { return x; }
 };
 
 }  // namespace
 
 Positions positions_of(const SequenceShape& shape, std::int64_t first) {
+  if (shape.positions.defined()) return {shape.seq, first, shape.positions};
   if (shape.documents.empty()) return {shape.seq, first, {}};
   std::vector<std::int64_t> of_token;
   for (std::size_t i = 0; i + 1 < shape.documents.size(); ++i) {

@@ -21,8 +21,9 @@ double AdamW::grad_norm() const {
 
 void AdamW::step(double lr, double norm) {
   if (steps_done_ == 0) {  // the update reads before it writes, which costs untouched pages two faults each instead of one
-    mean_.zero_();
-    square_.zero_();
+    for (const auto& segment : store_.segments()) {
+      for (const at::Tensor& moment : {mean_, square_}) moment.narrow(0, segment.offset, segment.master.numel()).zero_();
+    }
   }
   ++steps_done_;
   kernels::cpu::AdamwSettings settings;

@@ -57,9 +57,9 @@ class AdamW {
   // One update with the gradients as they are, clipped by `norm` (what grad_norm() gave). Masters and computing copies change.
   void step(double lr, double norm);
 
-  // Moments in the shape of a parameter, as views: for checkpoints.
-  at::Tensor mean_of(const nn::Parameter& parameter) const { return store_.slice(mean_, parameter); }
-  at::Tensor square_of(const nn::Parameter& parameter) const { return store_.slice(square_, parameter); }
+  // Moments, float32, as long as the store's flat buffers: for checkpoints.
+  const at::Tensor& mean() const { return mean_; }
+  const at::Tensor& square() const { return square_; }
   std::int64_t steps_done() const { return steps_done_; }
   void set_steps_done(std::int64_t steps) { steps_done_ = steps; }
 

@@ -1,6 +1,7 @@
 // The spellings that people bring along, each an alias of one setting.
 #include <set>
 
+#include "sluice/launch/config.h"
 #include "sluice/train/recipe.h"
 
 namespace sluice::train {
@@ -88,6 +89,13 @@ std::vector<config::Alias> make_aliases() {
       {"model.context_parallel_size", "parallelism.context_parallel_size"},
       {"model.expert_tensor_parallel_size", "parallelism.expert_tensor_parallel_size"},
       {"model.sequence_parallel", "parallelism.sequence_parallel"},
+      {"model.virtual_pipeline_model_parallel_size", "parallelism.virtual_pipeline_model_parallel_size"},
+      {"model.num_layers_per_virtual_pipeline_stage", "parallelism.num_layers_per_virtual_pipeline_stage"},
+      {"model.num_layers_in_first_pipeline_stage", "parallelism.num_layers_in_first_pipeline_stage"},
+      {"model.num_layers_in_last_pipeline_stage", "parallelism.num_layers_in_last_pipeline_stage"},
+      {"parallelism.decoder_first_pipeline_num_layers", "parallelism.num_layers_in_first_pipeline_stage"},
+      {"parallelism.decoder_last_pipeline_num_layers", "parallelism.num_layers_in_last_pipeline_stage"},
+      {"moe.moe_token_dispatcher_type", "moe.token_dispatcher"},
       // Megatron's names of sizes.
       {"model.num_layers", "model.num_hidden_layers"},
       {"model.ffn_hidden_size", "model.intermediate_size"},
@@ -119,6 +127,7 @@ std::vector<config::Alias> make_aliases() {
       {"checkpointing.convert_to_hf", "checkpoint.export_hf"},
       {"hf_save_path", "checkpoint.hf_save_path"},
   };
+  all.insert(all.end(), launch::aliases().begin(), launch::aliases().end());
   add_arguments(all);
   return all;
 }

@@ -7,6 +7,7 @@
 #include "sluice/checkpoint/adapter.h"
 #include "sluice/checkpoint/model_io.h"
 #include "sluice/config/fields.h"
+#include "sluice/parallel/held.h"
 #include "sluice/train/routing_target.h"
 
 namespace sluice::train {
@@ -120,6 +121,13 @@ std::vector<nn::ParameterSpec> parameters_of(const ResolvedRecipe& resolved) {
   specs.insert(specs.end(), adapters.begin(), adapters.end());
   const auto target = RoutingTarget::parameters(resolved.recipe.routing_supervision, resolved.model_config->moe().num_experts);
   specs.insert(specs.end(), target.begin(), target.end());
+  return specs;
+}
+
+std::vector<nn::ParameterSpec> parameters_held(const ResolvedRecipe& resolved, const dist::GridSizes& sizes, const dist::Place& place) {
+  std::vector<nn::ParameterSpec> specs = parameters_of(resolved);
+  const models::ModelConfig& model = *resolved.model_config;
+  std::ranges::copy(parallel::held_parameters(model.tensor_table(), parallel::stages_of(model, resolved.recipe.parallelism), sizes, place), specs.begin());
   return specs;
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "sluice/dist/grid.h"
 #include "sluice/models/lora.h"
 #include "sluice/nn/parameter.h"
 #include "sluice/train/recipe.h"
@@ -23,6 +24,9 @@ void adopt_resumed_adapter(ResolvedRecipe& resolved, const fs::path& step_folder
 
 // The model's parameters in the order of its tensor table, then the adapters', then the learned routing target's.
 std::vector<nn::ParameterSpec> parameters_of(const ResolvedRecipe& resolved);
+
+// The same as the rank at `place` of a layout holds them.
+std::vector<nn::ParameterSpec> parameters_held(const ResolvedRecipe& resolved, const dist::GridSizes& sizes, const dist::Place& place);
 
 // Whether a parameter stays as it is: by a name of train.freeze (* stands for any run of characters), by moe.freeze_router, or because
 // LoRA trains adapters instead.

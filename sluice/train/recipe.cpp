@@ -97,7 +97,6 @@ std::int64_t Recipe::accumulation_steps() const {
 
 ResolvedRecipe resolve(std::vector<config::Setting> settings, const ModelFinder& find_model, std::int64_t world) {
   ResolvedRecipe resolved;
-  resolved.recipe.data_parallel_size = world;
   Violations violations;
   config::resolve_aliases(settings, aliases());
   check_names(settings, violations);
@@ -113,6 +112,10 @@ ResolvedRecipe resolve(std::vector<config::Setting> settings, const ModelFinder&
   settings.erase(first_size, settings.end());
 
   config::apply(resolved.recipe, settings, violations);
+  const parallel::ParallelismConfig& split = resolved.recipe.parallelism;
+  const std::int64_t of_one_model = split.tensor_model_parallel_size * split.pipeline_model_parallel_size * split.context_parallel_size;
+  resolved.recipe.processes = world;
+  resolved.recipe.data_parallel_size = of_one_model > 0 ? std::max<std::int64_t>(1, world / of_one_model) : 1;
   ModelSection& model = resolved.recipe.model;
   resolved.model_config = model.load.empty() ? from_scratch(model, sizes, violations) : from_folder(model, sizes, violations);
   resolved.recipe.data = resolved.recipe.data.with_defaults();

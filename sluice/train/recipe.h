@@ -10,11 +10,14 @@
 #include "sluice/base/log.h"
 #include "sluice/config/recipe.h"
 #include "sluice/data/config.h"
+#include "sluice/launch/config.h"
 #include "sluice/loss/objective.h"
 #include "sluice/models/lora.h"
 #include "sluice/models/model.h"
 #include "sluice/optim/adamw.h"
 #include "sluice/parallel/apply.h"
+#include "sluice/parallel/expert.h"
+#include "sluice/parallel/layout.h"
 #include "sluice/train/recipe_paths.h"
 
 namespace sluice::train {
@@ -56,12 +59,14 @@ struct MoeSection {
   std::optional<double> router_aux_loss_coef;
   double z_loss_coef = 0, expert_capacity_factor = 0, expert_bias_update_rate = 0;
   bool freeze_router = false;
+  parallel::Dispatcher token_dispatcher = parallel::Dispatcher::kAllToAll;
   void fields(auto&& field) {
     field("aux_loss", aux_loss, "Load balance loss: hf_pooled (transformers), per_layer or per_sequence (Megatron-Core).");
     field("aux_loss_scope", aux_loss_scope, "Count over one micro_batch, or over the global_batch by a counting pass (one more forward pass).");
     field("router_aux_loss_coef", router_aux_loss_coef, "Weight of the load balance loss; null = the one in the model's config.");
     field("z_loss_coef", z_loss_coef, "Weight of the router z-loss, the mean square of logsumexp of the router's logits.");
     field("expert_capacity_factor", expert_capacity_factor, "Most assignments of an expert, in even shares; the rest is dropped. 0 = dropless.");
+    field("token_dispatcher", token_dispatcher, "How tokens reach experts that other processes hold: alltoall or allgather.");
     field("expert_bias_update_rate", expert_bias_update_rate, "Update rate of the routing bias of DeepSeek-V3 and GLM; no effect where a model has none.");
     field("freeze_router", freeze_router, "Whether routers stay as they are.");
   }
@@ -91,20 +96,6 @@ struct LogSection {
   }
 };
 
-struct ParallelismSection {
-  std::int64_t tensor_model_parallel_size = 1, pipeline_model_parallel_size = 1, expert_model_parallel_size = 1, context_parallel_size = 1,
-               expert_tensor_parallel_size = 1;
-  bool sequence_parallel = false;
-  void fields(auto&& field) {
-    field("tensor_model_parallel_size", tensor_model_parallel_size, "Processes that split each matrix.");
-    field("pipeline_model_parallel_size", pipeline_model_parallel_size, "Processes that split the layers.");
-    field("expert_model_parallel_size", expert_model_parallel_size, "Processes that split the experts.");
-    field("context_parallel_size", context_parallel_size, "Processes that split each sequence.");
-    field("expert_tensor_parallel_size", expert_tensor_parallel_size, "Processes that split each expert.");
-    field("sequence_parallel", sequence_parallel, "Split norms over the tensor-parallel processes too.");
-  }
-};
-
 struct Recipe {
   ModelSection model;
   data::DataConfig data;
@@ -116,9 +107,11 @@ struct Recipe {
   parallel::MemoryConfig memory;
   CheckpointSection checkpoint;
   LogSection log;
-  ParallelismSection parallelism;
+  parallel::ParallelismConfig parallelism;
+  launch::LaunchConfig launch;
   std::string output_dir;
-  std::int64_t data_parallel_size = 1;  // no setting: the ranks that are started, over those that split the model
+  // No settings: the processes that are started, and how many of them see other rows.
+  std::int64_t processes = 1, data_parallel_size = 1;
 
   void fields(auto&& field) {
     field("model", model, "");
@@ -132,6 +125,7 @@ struct Recipe {
     field("checkpoint", checkpoint, "");
     field("log", log, "");
     field("parallelism", parallelism, "");
+    field("launch", launch, "");
     field("output_dir", output_dir, "The run folder.");
   }
 

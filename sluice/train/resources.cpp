@@ -47,19 +47,28 @@ std::uint64_t bytes_of_old_checkpoints(const fs::path& output) {
 
 Footprint footprint(const ResolvedRecipe& resolved) {
   const auto frozen = frozen_by(resolved.recipe);
+  const parallel::ParallelismConfig& split = resolved.recipe.parallelism;
   const bool all_float32 = resolved.recipe.train.precision == nn::Precision::kFloat32;
+  // What this process has of one trained element, each kind of state over the ranks that share it out.
+  const auto replicas = static_cast<std::uint64_t>(resolved.recipe.data_parallel_size * split.context_parallel_size);
+  const auto shared_from = [&](std::int64_t stage) { return split.zero_stage >= stage ? replicas : 1; };
+  const dist::GridSizes grid = parallel::grid_of(split, resolved.recipe.processes);
+  const auto held = parameters_held(resolved, grid, dist::place_of(grid, 0));
+  const auto specs = parameters_of(resolved);
   Footprint out;
-  for (const nn::ParameterSpec& spec : parameters_of(resolved)) {
-    const std::uint64_t elements = count(spec.shape), copy = all_float32 || spec.keep != nn::Keep::kComputePrecision ? kFloat32Bytes : 2;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    const nn::ParameterSpec& spec = specs[i];
+    const std::uint64_t elements = count(spec.shape), here = count(held[i].shape), copy = all_float32 || spec.keep != nn::Keep::kComputePrecision ? kFloat32Bytes : 2;
     out.parameters += elements;
     if (frozen(spec.name) || spec.update == nn::Update::kRule) {
-      out.training_bytes += elements * copy;
+      out.training_bytes += here * copy;
       if (!resolved.recipe.lora.use_lora) out.checkpoint_bytes += elements * copy;
       continue;
     }
     out.trained += elements;
-    // The computing copies of a bf16 run are one flat buffer, the float32 parameters' places in it included.
-    out.training_bytes += elements * (4 * kFloat32Bytes + (all_float32 ? 0 : 2));
+    // Moments and a gradient beside the master; the computing copies of a bf16 run are one flat buffer, the float32 parameters' places in it included.
+    const std::uint64_t masters = all_float32 ? shared_from(3) : shared_from(1);
+    out.training_bytes += here * (2 * kFloat32Bytes / shared_from(1) + kFloat32Bytes / shared_from(2)) + here * kFloat32Bytes / masters + (all_float32 ? 0 : here * 2 / shared_from(3));
     out.checkpoint_bytes += elements * 3 * kFloat32Bytes;
   }
   if (resolved.recipe.checkpoint.export_hf) out.export_bytes = out.parameters * export_element_bytes(resolved.recipe);
@@ -78,7 +87,7 @@ std::uint64_t memory_bytes() {
 Copies check_copies(const ResolvedRecipe& resolved, Violations& violations) {
   const std::uint64_t element = resolved.recipe.train.precision == nn::Precision::kFloat32 ? kFloat32Bytes : 2;
   const std::uint64_t bytes = static_cast<std::uint64_t>(resolved.model_config->cost(1).parameters) * element;
-  if (bytes <= memory_bytes()) return Copies::kFit;
+  if (bytes / static_cast<std::uint64_t>(resolved.recipe.processes) <= memory_bytes()) return Copies::kFit;  // the least that a rank may have
   violations.add("the model's weights alone take " + format_bytes(bytes) + ", before gradients and optimizer, and this machine has " + format_bytes(memory_bytes()),
                  "use a smaller model, or a machine with more memory");
   return Copies::kAreTooLarge;

@@ -12,7 +12,7 @@ namespace sluice::train {
 struct Footprint {
   std::uint64_t parameters = 0, trained = 0;  // elements
   // Of each trained parameter the float32 master, its gradient and two moments, and a copy in the computing precision where that is not
-  // float32; of each frozen one the copy alone. Activations come on top.
+  // float32; of each frozen one the copy alone: what this process has of them under the recipe's layout. Activations come on top.
   std::uint64_t training_bytes = 0;
   std::uint64_t checkpoint_bytes = 0;  // one step folder's tensors
   std::uint64_t export_bytes = 0;      // OUTPUT_DIR/hf; 0 without checkpoint.export_hf

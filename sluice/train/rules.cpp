@@ -61,10 +61,7 @@ void batch_sizes(const Check& check) {
   if (!train.global_batch_size || train.micro_batch_size < 1 || *train.global_batch_size < 1) return;
   const std::int64_t global = *train.global_batch_size;
   const std::string times_ranks = ranks > 1 ? " * " + format(ranks) + " data-parallel ranks" : "";
-  if (global % at_once != 0) {
-    check.violations.add("train.global_batch_size = " + format(global) + " is not a multiple of train.micro_batch_size = " + format(train.micro_batch_size) + times_ranks,
-                         "use a multiple of it, or another micro_batch_size");
-  } else if (train.gradient_accumulation_steps && *train.gradient_accumulation_steps * at_once != global) {
+  if (global % at_once == 0 && train.gradient_accumulation_steps && *train.gradient_accumulation_steps * at_once != global) {
     check.violations.add("train.global_batch_size = " + format(global) + " is not micro_batch_size * gradient_accumulation_steps" + times_ranks + " = " +
                              format(*train.gradient_accumulation_steps * at_once),
                          "leave one of the settings out");
@@ -101,18 +98,38 @@ void intervals(const Check& check) {
   }
 }
 
-void data_parallel_alone(const Check& check) {
-  const ParallelismSection& p = check.recipe.parallelism;
-  for (const auto& [key, value] : {std::pair{"tensor_model_parallel_size", p.tensor_model_parallel_size},
-                                   {"pipeline_model_parallel_size", p.pipeline_model_parallel_size},
-                                   {"expert_model_parallel_size", p.expert_model_parallel_size},
-                                   {"context_parallel_size", p.context_parallel_size},
-                                   {"expert_tensor_parallel_size", p.expert_tensor_parallel_size}}) {
-    if (value != 1) {
-      check.violations.add(std::string("parallelism.") + key + " = " + format(value) + ", but this version of Sluice splits no model over processes: they are data-parallel", "set it to 1");
-    }
+// The sizes that a split depends on, from the tensor table.
+parallel::ModelSizes split_sizes(const models::ModelConfig& model) {
+  const models::MoeShape moe = model.moe();
+  parallel::ModelSizes sizes;
+  sizes.layers = model.num_layers();
+  sizes.heads = model.num_heads();
+  sizes.experts = moe.num_experts;
+  for (const models::TensorSpec& spec : model.tensor_table()) {
+    const std::string& name = spec.parameter.name;
+    const auto& shape = spec.parameter.shape;
+    if (spec.kv_heads > 0) sizes.kv_heads = spec.kv_heads;
+    if (name.ends_with(".mlp.down_proj.weight")) sizes.ffn = shape[1];
+    if (name.ends_with(".shared_expert.down_proj.weight")) sizes.shared_ffn = shape[1];
+    if (name.ends_with(".experts.down.weight")) sizes.expert_ffn = shape[2];
   }
-  if (p.sequence_parallel) check.violations.add("parallelism.sequence_parallel = true, but this version of Sluice splits no model over processes", "set it to false");
+  if (sizes.kv_heads == 0) sizes.kv_heads = sizes.heads;
+  return sizes;
+}
+
+void layout(const Check& check) {
+  const Recipe& r = check.recipe;
+  parallel::Job job{r.processes, std::nullopt, r.train.micro_batch_size, r.train.global_batch_size};
+  if (check.model) job.model = split_sizes(*check.model);
+  parallel::check(r.parallelism, job, check.violations);
+  const parallel::ParallelismConfig& p = r.parallelism;
+  const auto refuse = [&](const std::string& what, const std::string& remedy) { check.violations.add(what + ", which this version of Sluice does not do", remedy); };
+  const auto aggregate = r.routing_supervision.aggregate;
+  if (p.pipeline_model_parallel_size > 1 && r.routing_supervision.weight > 0 && (aggregate == loss::Aggregate::kMean || aggregate == loss::Aggregate::kSum)) {
+    refuse("routing_supervision.aggregate = " + format(aggregate) + " needs the routers of all layers in one place, and parallelism.pipeline_model_parallel_size = " + format(p.pipeline_model_parallel_size) + " parts them", "use aggregate=each or last");
+  }
+  const bool splits_model = p.tensor_model_parallel_size > 1 || p.expert_model_parallel_size > 1 || p.expert_tensor_size() > 1 || p.pipeline_model_parallel_size > 1 || p.zero_stage > 2;
+  if (r.lora.use_lora && splits_model) refuse("lora.use_lora = true with a model that is split over processes trains adapters of split weights", "split the data alone");
 }
 
 void data_and_model(const Check& check) {
@@ -266,6 +283,8 @@ const std::vector<Idle>& idle_settings() {
       {"data.oasst_languages", not_oasst, no_trees},
       {"data.max_target_length", not_questions, "only format qa has answers"},
       {"data.seq_length", [](const Recipe& r, const ModelConfig*) { return r.data.format == data::Format::kTokenIds; }, "rows of format token_ids are used whole"},
+      {"parallelism.sequence_parallel", [](const Recipe& r, const ModelConfig*) { return r.parallelism.tensor_model_parallel_size == 1 && r.parallelism.splits_sequences(); }, "one process holds each matrix"},
+      {"parallelism.zero_stage", [](const Recipe& r, const ModelConfig*) { return r.parallelism.zero_stage > 0 && r.data_parallel_size * r.parallelism.context_parallel_size == 1; }, "no other process holds the same weights"},
       {"moe.aux_loss_scope", [](const Recipe& r, const ModelConfig*) { return r.moe.aux_loss == loss::AuxLoss::kPerSequence && r.moe.aux_loss_scope == loss::AuxScope::kGlobalBatch; }, "per_sequence does not depend on it"},
       {"moe.expert_bias_update_rate", [](const Recipe& r, const ModelConfig*) { return r.moe.freeze_router; }, "moe.freeze_router keeps routers as they are"},
       {"moe.expert_bias_update_rate", [](const Recipe& r, const ModelConfig*) { return r.lora.use_lora; }, "LoRA leaves routing biases as they are"},
@@ -299,7 +318,7 @@ void report_idle(const Check& check) {
 void check_rules(const Recipe& recipe, const models::ModelConfig* config, const std::vector<config::Setting>& settings, Violations& violations,
                  std::vector<std::string>& notes) {
   static const std::vector<std::function<void(const Check&)>> rules{length_of_training, batch_sizes,    optimizer, intervals,
-                                                                    data_parallel_alone, data_and_model, noise,     rotation, mixture, supervision, adapters};
+                                                                    layout,         data_and_model, noise,     rotation, mixture, supervision, adapters};
   const Check check{recipe, config, settings, violations, notes};
   for (const auto& rule : rules) rule(check);
   report_idle(check);

@@ -14,20 +14,20 @@
 #include "sluice/checkpoint/model_io.h"
 #include "sluice/checkpoint/step_folder.h"
 #include "sluice/data/instruct/templates.h"
-#include "sluice/eval/answers.h"
-#include "sluice/eval/evaluate.h"
 #include "sluice/models/export_note.h"
 #include "sluice/monitor/display.h"
 #include "sluice/monitor/report.h"
 #include "sluice/monitor/run_info.h"
 #include "sluice/monitor/summary.h"
 #include "sluice/base/version.h"
+#include "sluice/checkpoint/weight_reader.h"
 #include "sluice/train/best.h"
+#include "sluice/train/command.h"
+#include "sluice/train/evaluation.h"
 #include "sluice/train/export_state.h"
 #include "sluice/train/folder_watch.h"
 #include "sluice/train/follow.h"
 #include "sluice/train/records.h"
-#include "sluice/train/samples.h"
 #include "sluice/train/start.h"
 
 namespace sluice::train {
@@ -61,7 +61,7 @@ class Run {
     }
     for (const std::string& note : resolved.notes) log_.note(note);
     for (const std::string& note : start.notes) log_.note(note);
-    session_ = together(mesh_, [&] { return std::make_unique<Session>(resolved, std::move(start.data), *mesh_.replica, log_); });
+    session_ = together(mesh_, [&] { return std::make_unique<Session>(resolved, std::move(start.data), mesh_, log_); });
     if (start.folder == Folder::kReplaces) {  // only now that data and model are known to be good
       clear_folder(output_);
       open_folder();
@@ -69,7 +69,7 @@ class Run {
     progress_.seed = recipe_.train.seed;
     progress_.data_fingerprint = session_->data.sets.train->counts().fingerprint;
     if (resumed_from_) {
-      progress_ = load_state(*resumed_from_, kept());
+      progress_ = load_state(*resumed_from_, session_->kept());
       log_.info("resumed from " + resumed_from_->string() + " at step " + std::to_string(progress_.step));
     }
     if (!already_done()) write_file_atomic(output_ / "config.yaml", to_yaml(resolved));
@@ -109,16 +109,26 @@ class Run {
     } catch (const std::exception& error) {
       keep_last_state();
       fail(error);
+      tell_failed();
       throw;
     }
   }
 
  private:
+  void tell_failed() const {
+    try {
+      tell(mesh_, Command::kFailed);
+    } catch (const Error&) {  // a rank that is gone: what failed first is what gets reported
+    }
+  }
+
   // A run that cannot go on (its data changed, a file cannot be written) does not lose the steps since the last save.
   void keep_last_state() {
     if (!session_ || progress_.step == 0 || saved_step_ == progress_.step || !watch_->is_there()) return;
+    const auto alone = session_->kept_alone();
+    if (!alone) return;  // ranks have parts of it, and what has failed may be one of them
     try {
-      write_checkpoint();
+      write_checkpoint(*alone);
       log_.note("the state after step " + std::to_string(progress_.step) + " is saved: --resume latest goes on from there");
     } catch (const std::exception& error) {  // the error that ends the run is the one to report
       log_.warning("the state after step " + std::to_string(progress_.step) + " could not be saved: " + error.what());
@@ -169,6 +179,7 @@ class Run {
   void one_step() {
     const auto begin = Clock::now();
     const std::int64_t number = progress_.step + 1;
+    tell(mesh_, Command::kStep);
     const StepResult result = session_->step->gradients(session_->micro_batches(number));
     if (!result.finite()) stop_on_nan(number, result);
     const double lr = optim::learning_rate(optim::schedule_of(recipe_.optimizer, session_->data.total_steps), number);
@@ -226,21 +237,10 @@ class Run {
     return last || (recipe_.train.validation_interval > 0 && progress_.step % recipe_.train.validation_interval == 0);
   }
 
-  // `generated_rows`: questions or conversations to answer.
+  // Where ranks hold parts of the model they run it with this one.
   monitor::Evaluation evaluate(std::int64_t generated_rows) const {
-    eval::EvaluateOptions options;
-    options.batch_size = recipe_.train.micro_batch_size;
-    options.expert_capacity_factor = recipe_.moe.expert_capacity_factor;
-    options.categories = data::Categories(recipe_.routing_supervision.categories);
-    const auto supervision = session_->routing_file();
-    if (supervision) options.supervision = &*supervision;
-    const bool conversations = data::has_conversations(recipe_.data.format) && recipe_.data.packing == data::Packing::kNone;
-    if (recipe_.data.format == data::Format::kQa) options.exact_match_rows = generated_rows;
-    if (conversations) options.answered_rows = generated_rows;
-    options.tokenizer = session_->data.tokenizer.get();
-    if (recipe_.data.max_target_length > 0) options.max_target_length = recipe_.data.max_target_length;
-    else if (conversations) options.max_target_length = eval::AnswerOptions{}.max_tokens;
-    return eval::evaluate({*session_->model, *session_->resolved.model_config}, *session_->data.sets.validation, options);
+    if (!session_->model_is_whole()) tell(mesh_, Command::kEvaluate, generated_rows);
+    return train::evaluate(*session_, generated_rows);
   }
 
   // What the loaded model is worth, for the report to hold the result against.
@@ -281,12 +281,16 @@ class Run {
     if (recipe_.checkpoint.keep > 0) checkpoint::prune(output_, static_cast<int>(recipe_.checkpoint.keep), best ? std::set<std::int64_t>{*best} : std::set<std::int64_t>{});
   }
 
-  Kept kept() const { return {*session_->store, *session_->optimizer, session_->table, session_->adapters, session_->adapter_note()}; }
-
   void write_checkpoint() {
     watch_->require();
+    tell(mesh_, Command::kSave);
+    write_checkpoint(session_->kept());
+  }
+
+  void write_checkpoint(const Kept& kept) {
+    watch_->require();
     display_->set_status("saving " + checkpoint::step_name(progress_.step));
-    save_state(output_, progress_, kept(), [&](const fs::path& folder) {
+    save_state(output_, progress_, kept, [&](const fs::path& folder) {
       session_->write_companions(folder);
       records_->keep_unwritten(current_, folder);
     });
@@ -300,7 +304,7 @@ class Run {
   [[noreturn]] void interrupted() {
     end(monitor::RunState::kInterrupted, "by a signal, after saving step " + std::to_string(progress_.step));
     log_.info("interrupted: saved " + checkpoint::step_name(progress_.step) + "; go on with --resume latest");
-    mesh_.world->barrier();  // the others wait until the state is saved
+    tell(mesh_, Command::kInterrupted);
     throw Interrupted{};
   }
 
@@ -334,6 +338,19 @@ class Run {
     if (!warning.empty()) log_.warning(recipe_.export_folder().string() + ": " + warning);
   }
 
+  // In HF's layout: from the store, or where ranks hold parts of it from the last checkpoint, tensor by tensor.
+  void export_weights(const fs::path& to) const {
+    const auto write = [&](const checkpoint::WholeTensors& values) { checkpoint::export_hf(to, *session_->resolved.model_config, session_->table, values, session_->export_dtype, std::nullopt); };
+    if (session_->model_is_whole()) return write([&](const models::TensorSpec& spec) { return checkpoint::exact_value(session_->store->at(spec.parameter.name)); });
+    const auto saved = checkpoint::open_model_folder(checkpoint::checkpoints_folder(output_) / checkpoint::step_name(progress_.step));
+    const auto weights = checkpoint::open_weights(saved, session_->table);
+    write([&](const models::TensorSpec& spec) {
+      const at::Tensor value = at::empty(spec.parameter.shape, at::kFloat);
+      weights->read(spec, value);
+      return value;
+    });
+  }
+
   void finish() {
     watch_->require();
     monitor::Summary summary = monitor::summarize(monitor::MetricsReader(output_).poll());
@@ -341,11 +358,12 @@ class Run {
       summary.evaluation = evaluate(recipe_.log.exact_match_samples);
     }
     monitor::write_summary(output_, summary);
-    write_sample_answers(*session_, output_);
+    if (!session_->model_is_whole()) tell(mesh_, Command::kAnswer);
+    if (const auto samples = answer_samples(*session_); !samples.empty()) monitor::write_samples(output_, samples);
     if (recipe_.checkpoint.export_hf) {
       if (recipe_.lora.use_lora) merge_adapters();
       const fs::path to = recipe_.export_folder();
-      checkpoint::export_hf(to, *session_->resolved.model_config, session_->table, *session_->store, session_->export_dtype, std::nullopt);
+      export_weights(to);
       session_->write_companions(to);
       change_info([&](monitor::RunInfo& info) { info.exported = {progress_.step, false}; });
       if (const std::string note = models::export_note(*session_->resolved.model_config); !note.empty()) log_.note(to.string() + ": " + note);
@@ -381,7 +399,7 @@ void run(const ResolvedRecipe& resolved, const RunOptions& options, const dist::
   Start start = together(mesh, [&] { return check_start(resolved, options); });
   mesh.from_leader(start.resume_from ? start.resume_from->string() : "");
   Run(resolved, std::move(start), mesh, log).train();
-  mesh.world->barrier();
+  tell(mesh, Command::kEnd);
 }
 
 }  // namespace sluice::train

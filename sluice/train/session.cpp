@@ -8,6 +8,7 @@
 #include "sluice/config/fields.h"
 #include "sluice/eval/routing_file.h"
 #include "sluice/models/carried_config.h"
+#include "sluice/parallel/held.h"
 #include "sluice/train/parameters.h"
 
 namespace sluice::train {
@@ -85,7 +86,7 @@ SessionData open_data(const ResolvedRecipe& resolved) {
   return data;
 }
 
-Session::Session(const ResolvedRecipe& r, SessionData opened, const dist::Group& replicas, Log& log) : resolved(r), data(std::move(opened)), replicas_(replicas) {
+Session::Session(const ResolvedRecipe& r, SessionData opened, const dist::Mesh& mesh, Log& log) : resolved(r), data(std::move(opened)), mesh_(mesh) {
   const Recipe& recipe = resolved.recipe;
   const models::ModelConfig& config = *resolved.model_config;
   const data::Categories categories(recipe.routing_supervision.categories);
@@ -98,8 +99,12 @@ Session::Session(const ResolvedRecipe& r, SessionData opened, const dist::Group&
   if (data.tokenizer && ends_with_the_tokenizers(recipe.data.format)) warn_of_another_end(config, *data.tokenizer, log);
   const models::MoeShape moe = config.moe();
   table = config.tensor_table();
-  store = std::make_unique<nn::ParameterStore>(parameters_of(resolved));
-  store->allocate_for_training(recipe.train.precision, frozen_by(recipe));
+  stages = std::make_unique<parallel::Stages>(parallel::stages_of(config, recipe.parallelism));
+  holders = std::make_unique<parallel::Holders>(mesh, [&](const dist::Place& place) { return parameters_held(resolved, mesh.sizes, place); },
+                                                static_cast<parallel::Zero>(recipe.parallelism.zero_stage));
+  store = std::make_unique<nn::ParameterStore>(parameters_held(resolved, mesh.sizes, mesh.place));
+  store->allocate_for_training(recipe.train.precision, frozen_by(recipe), [&](const nn::ParameterSpec& spec) { return holders->placement(spec); });
+  shared = std::make_unique<parallel::SharedParameters>(*holders, *store);
   const auto seed = static_cast<std::uint64_t>(recipe.train.seed);
   if (recipe.model.load.empty()) {
     store->initialise(seed, config.init_std());
@@ -120,9 +125,14 @@ Session::Session(const ResolvedRecipe& r, SessionData opened, const dist::Group&
     target->initialise(seed);
   }
   store->refresh_compute_copies();
+  shared->trim();
   model = config.build(*store);
+  seams = std::make_unique<parallel::LayoutSeams>(mesh, *stages, parallel::SeamOptions{recipe.parallelism.splits_sequences(), recipe.moe.token_dispatcher});
+  model->set_seams(seams->training());
+  if (!mesh.world->alone()) model->set_watcher(shared.get());
   optimizer = std::make_unique<optim::AdamW>(recipe.optimizer, *store);
-  step = std::make_unique<Step>(settings, *model, *store, *optimizer, replicas, target.get(), recipe.lora.use_lora ? &dropout : nullptr);
+  const StepParts parts{*model, mesh, *seams, *stages, table.front().parameter.shape[1], target.get(), recipe.lora.use_lora ? &dropout : nullptr};
+  step = std::make_unique<Step>(settings, parts, *store, *optimizer, *shared);
   stream = std::make_unique<data::SampleStream>(*data.sets.train, seed, recipe.data.shuffle ? data::Shuffle::kOn : data::Shuffle::kOff,
                                                 recipe.data.instruct.length_buckets ? recipe.global_batch_size() : 0);
   log.info("model: " + recipe.model.architecture + ", " + std::to_string(store->num_elements()) + " parameters, " + std::to_string(store->num_trainable()) +
@@ -153,14 +163,27 @@ checkpoint::AdapterNote Session::adapter_note() const {
           resolved.recipe.model.architecture, std::ranges::any_of(table, is_transposed)};
 }
 
+std::optional<Kept> Session::kept_alone() const {
+  static const dist::Mesh alone = dist::single_process_mesh();
+  if (!model_is_whole() || resolved.recipe.parallelism.zero_stage > 0) return std::nullopt;
+  Kept out{alone, *shared, *store, *optimizer, table, adapters, adapter_note()};
+  out.alone = true;
+  return out;
+}
+
+bool Session::model_is_whole() const {
+  return mesh_.tensor->alone() && mesh_.pipeline->alone() && mesh_.experts->alone() && resolved.recipe.parallelism.zero_stage < 3;
+}
+
 std::vector<data::Batch> Session::micro_batches(std::int64_t number) const {
   const std::int64_t micro = resolved.recipe.train.micro_batch_size, count = resolved.recipe.accumulation_steps();
-  const std::int64_t first = (number - 1) * resolved.recipe.global_batch_size() + replicas_.rank() * micro;
+  const std::int64_t first = (number - 1) * resolved.recipe.global_batch_size() + mesh_.place.data * micro;
+  const std::int64_t multiple = mesh_.sizes.tensor * (mesh_.sizes.context > 1 ? 2 * mesh_.sizes.context : 1);  // so that shares are equal
   std::vector<data::Batch> batches;
   for (std::int64_t m = 0; m < count; ++m) {
     std::vector<data::Sample> samples;
     for (std::int64_t i = 0; i < micro; ++i) samples.push_back(stream->at(first + m * resolved.recipe.rows_at_once() + i));
-    batches.push_back(data::make_batch(samples, data.pad_id));
+    batches.push_back(data::make_batch(samples, data.pad_id, multiple));
   }
   return batches;
 }

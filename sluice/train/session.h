@@ -11,7 +11,9 @@
 #include "sluice/data/stream.h"
 #include "sluice/eval/routing_file.h"
 #include "sluice/text/tokenizer.h"
+#include "sluice/parallel/seams.h"
 #include "sluice/train/recipe.h"
+#include "sluice/train/state.h"
 #include "sluice/train/step.h"
 
 namespace sluice::train {
@@ -29,24 +31,33 @@ SessionData open_data(const ResolvedRecipe& resolved);
 // Members refer to each other: built in place, never moved.
 class Session {
  public:
-  // Builds and fills the model (from model.load, or at random from the seed) over `data`, which open_data gave. The ranks of `replicas`, which
-  // outlives this, train it together.
-  Session(const ResolvedRecipe& resolved, SessionData data, const dist::Group& replicas, Log& log);
+  // Builds and fills this rank's part of the model (from model.load, or at random from the seed) over `data`, which open_data gave. The ranks of
+  // `mesh`, which outlives this, come here together.
+  Session(const ResolvedRecipe& resolved, SessionData data, const dist::Mesh& mesh, Log& log);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   std::vector<data::Batch> micro_batches(std::int64_t step) const;  // this rank's of optimizer step `step`, from 1
+  bool model_is_whole() const;  // whether this rank can run the model alone
   // How routing was supervised so far; nothing without supervision.
   std::optional<eval::RoutingFile> routing_file() const;
   // What a checkpoint of adapters says of itself; for LoRA alone.
   checkpoint::AdapterNote adapter_note() const;
+  // What a checkpoint keeps of it.
+  Kept kept() const { return {mesh_, *shared, *store, *optimizer, table, adapters, adapter_note()}; }
+  // The same where other ranks may be gone; nothing where they have parts of it.
+  std::optional<Kept> kept_alone() const;
   // What a step folder or an export carries beside weights: config.json, tokenizer files, routing_supervision.json.
   void write_companions(const fs::path& folder) const;
 
   const ResolvedRecipe& resolved;
   SessionData data;
   std::vector<models::TensorSpec> table;
+  std::unique_ptr<parallel::Holders> holders;
   std::unique_ptr<nn::ParameterStore> store;
+  std::unique_ptr<parallel::SharedParameters> shared;
+  std::unique_ptr<parallel::Stages> stages;
+  std::unique_ptr<parallel::LayoutSeams> seams;
   std::vector<models::LoraTarget> adapters;  // empty without LoRA
   nn::Dropout dropout;                       // theirs
   std::unique_ptr<models::Model> model;
@@ -61,7 +72,7 @@ class Session {
 
  private:
   void add_adapters();
-  const dist::Group& replicas_;
+  const dist::Mesh& mesh_;
 };
 
 }  // namespace sluice::train

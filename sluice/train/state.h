@@ -10,6 +10,7 @@
 #include "sluice/models/tensor_table.h"
 #include "sluice/nn/parameter.h"
 #include "sluice/optim/adamw.h"
+#include "sluice/parallel/zero.h"
 
 namespace sluice::train {
 
@@ -27,16 +28,22 @@ struct Progress {
 
 // What a run keeps: its parameters, or where it trains adapters these alone, as PEFT does.
 struct Kept {
+  const dist::Mesh& mesh;
+  parallel::SharedParameters& shared;
   nn::ParameterStore& store;
   optim::AdamW& optimizer;
   const std::vector<models::TensorSpec>& table;
   const std::vector<models::LoraTarget>& adapters;  // empty: everything is kept
   checkpoint::AdapterNote note;                     // of the adapters
+  // The others are gone, and this rank has everything: it saves alone, and `mesh` is of one process.
+  bool alone = false;
+
+  bool saves(const nn::Parameter& parameter) const { return alone || shared.saves(parameter); }
 };
 
 // Writes one step folder of `run`: parameters as native shards directly in it (or a PEFT adapter), moments and Progress in trainer/; then
-// `extra` may add files (config.json, tokenizer, routing_supervision.json) before it is committed. Error when the disk is too small; earlier
-// checkpoints stay whole.
+// `extra` may add files (config.json, tokenizer, routing_supervision.json) before it is committed. All ranks come here together, each writes what
+// SharedParameters says, and the leader the rest. Error when the disk is too small; earlier checkpoints stay whole.
 fs::path save_state(const fs::path& run, const Progress& progress, const Kept& kept, const std::function<void(const fs::path& folder)>& extra);
 
 // Where the run of a step folder stands. Error when the folder has no trainer state.

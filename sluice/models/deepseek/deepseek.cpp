@@ -58,8 +58,9 @@ class Mixture final : public FeedForward {
       : router_(std::move(router)), experts_({store.at(at + "experts.gate_up.weight"), store.at(at + "experts.down.weight")}),
         shared_expert_(store, at + "shared_expert", nn::Activation::kSilu) {}
   BlockOutput forward(const at::Tensor& normed, const nn::ForwardContext& context) const override {
-    MixtureOutput mixture = run_experts(normed, router_.route(normed), experts_, Router::kScoring, context);
-    return {mixture.hidden + shared_expert_.forward(normed).to(at::kFloat), std::move(mixture.router)};
+    MixtureOutput mixture = run_experts(normed, [&](const at::Tensor& x) { return router_.route(x); }, experts_, Router::kScoring, context);
+    const nn::TensorRegion& region = context.seams.tensor;
+    return {mixture.hidden + region.leave(shared_expert_.forward(region.enter(normed)).to(at::kFloat)), std::move(mixture.router)};
   }
 
  private:
@@ -77,8 +78,8 @@ class DeepseekBlock final : public Block {
   BlockOutput forward(const at::Tensor& hidden, const nn::ForwardContext& context) const override {
     const at::Tensor normed = context.seams.tensor.enter(nn::rms_norm(hidden, input_norm_, eps_, precision_));
     const at::Tensor after_attention = hidden + context.seams.tensor.leave(attention_.forward(normed, context).to(at::kFloat));
-    BlockOutput out = feed_forward_->forward(context.seams.tensor.enter(nn::rms_norm(after_attention, post_attention_norm_, eps_, precision_)), context);
-    return {after_attention + context.seams.tensor.leave(out.hidden), std::move(out.router)};
+    BlockOutput out = feed_forward_->forward(nn::rms_norm(after_attention, post_attention_norm_, eps_, precision_), context);
+    return {after_attention + out.hidden, std::move(out.router)};
   }
 
  private:
@@ -101,10 +102,10 @@ class Deepseek final : public Model {
     }
   }
 
-  at::Tensor embed(const at::Tensor& ids, const nn::ForwardContext&) const override { return nn::embedding(ids, embedding_); }
+  at::Tensor embed(const at::Tensor& ids, const nn::ForwardContext& context) const override { return context.seams.tensor.leave(nn::embedding(ids, embedding_)); }
   const std::vector<std::unique_ptr<Block>>& blocks() const override { return blocks_; }
   at::Tensor final_norm(const at::Tensor& hidden) const override { return nn::rms_norm(hidden, norm_, config_.rms_norm_eps, head_.value.scalar_type()); }
-  nn::Head head() const override { return {head_}; }
+  nn::Head own_head() const override { return {head_}; }
   const MultiTokenPredictor* multi_token_predictor() const override { return predictor_.get(); }
 
   nn::KvCache make_cache(std::int64_t rows, std::int64_t capacity) const override {

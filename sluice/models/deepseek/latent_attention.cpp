@@ -46,27 +46,27 @@ at::Tensor LatentAttention::rotated(const at::Tensor& x, const nn::ForwardContex
 
 at::Tensor LatentAttention::query(const at::Tensor& hidden, const nn::ForwardContext& context) const {
   const at::Tensor from = q_a_ ? nn::rms_norm(q_a_->forward(hidden), *q_a_norm_, kLatentEps, hidden.scalar_type()) : hidden;
-  const at::Tensor q = q_.forward(from).view({-1, sizes_.heads, sizes_.nope + sizes_.rope});
+  const at::Tensor q = q_.forward(from).view({hidden.size(0), -1, sizes_.nope + sizes_.rope});
   return at::cat({q.narrow(2, 0, sizes_.nope), rotated(q.narrow(2, sizes_.nope, sizes_.rope), context)}, 2);
 }
 
 at::Tensor LatentAttention::with_keys_and_values(const at::Tensor& query, const at::Tensor& latent, const at::Tensor& rotary_key,
                                                  const nn::ForwardContext& context) const {
-  const at::Tensor kv = kv_b_.forward(latent).view({-1, sizes_.heads, sizes_.nope + sizes_.value});
-  const at::Tensor key = at::cat({kv.narrow(2, 0, sizes_.nope), rotary_key.expand({-1, sizes_.heads, -1})}, 2);
+  const at::Tensor kv = kv_b_.forward(latent).view({latent.size(0), -1, sizes_.nope + sizes_.value});
+  const at::Tensor key = at::cat({kv.narrow(2, 0, sizes_.nope), rotary_key.expand({-1, kv.size(1), -1})}, 2);
   return nn::attend(query, key, kv.narrow(2, sizes_.nope, sizes_.value), context, layer_, {.scale = sizes_.scale});
 }
 
 // q_nope (W_k c) = (q_nope W_k) c and sum_j p_j W_v c_j = W_v (sum_j p_j c_j): attention of all heads over the latents c themselves.
 at::Tensor LatentAttention::with_latents(const at::Tensor& query, const at::Tensor& latent, const at::Tensor& rotary_key,
                                          const nn::ForwardContext& context) const {
-  const at::Tensor w = nn::merged_value(kv_b_.weight()).view({sizes_.heads, sizes_.nope + sizes_.value, sizes_.kv_rank});
+  const at::Tensor w = nn::merged_value(kv_b_.weight()).view({-1, sizes_.nope + sizes_.value, sizes_.kv_rank});
   const at::Tensor w_key = w.narrow(1, 0, sizes_.nope), w_value = w.narrow(1, sizes_.nope, sizes_.value);
   const at::Tensor to_latent = at::bmm(query.narrow(2, 0, sizes_.nope).transpose(0, 1), w_key).transpose(0, 1);  // [tokens, heads, kv_rank]
   const at::Tensor latent_query = at::cat({to_latent, query.narrow(2, sizes_.nope, sizes_.rope)}, 2);
   const at::Tensor value = latent.unsqueeze(1), key = at::cat({value, rotary_key}, 2);  // one head for all
-  const at::Tensor seen = nn::attend(latent_query, key, value, context, layer_, {.scale = sizes_.scale}).view({-1, sizes_.heads, sizes_.kv_rank});
-  return at::bmm(seen.transpose(0, 1), w_value.transpose(1, 2)).transpose(0, 1).reshape({-1, sizes_.heads * sizes_.value});
+  const at::Tensor seen = nn::attend(latent_query, key, value, context, layer_, {.scale = sizes_.scale}).view({query.size(0), -1, sizes_.kv_rank});
+  return at::bmm(seen.transpose(0, 1), w_value.transpose(1, 2)).transpose(0, 1).flatten(1);
 }
 
 nn::LayerCache make_latent_cache(const LatentSizes& sizes, std::int64_t rows, std::int64_t capacity, at::ScalarType dtype) {

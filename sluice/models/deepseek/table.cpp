@@ -37,12 +37,12 @@ template <class Derived>
 std::vector<TensorSpec> DeepseekConfig<Derived>::tensor_table() const {
   const Derived& config = static_cast<const Derived&>(*this);
   const std::int64_t h = config.hidden_size, vocab = config.vocab_size_, layers = config.num_hidden_layers;
-  std::vector<TensorSpec> table{whole(matrix("embedding.weight", {vocab, h}), Shard::kRows, "model.embed_tokens.weight")};
+  std::vector<TensorSpec> table{whole(matrix("embedding.weight", {vocab, h}), Shard::kVocabulary, "model.embed_tokens.weight")};
   for (std::int64_t layer = 0; layer < layers; ++layer) {
     add_block(table, config, "layers." + std::to_string(layer) + ".", "model.layers." + std::to_string(layer) + ".", layer);
   }
   table.push_back(whole(norm("norm.weight", h), Shard::kReplicated, "model.norm.weight"));
-  if (!config.tie_word_embeddings) table.push_back(whole(matrix("head.weight", {vocab, h}), Shard::kRows, "lm_head.weight"));
+  if (!config.tie_word_embeddings) table.push_back(whole(matrix("head.weight", {vocab, h}), Shard::kVocabulary, "lm_head.weight"));
   if (config.num_predictors() > 0) {
     add_predictor(table, layers, h);
     add_block(table, config, kPredictor, hf_predictor(layers), layers);

@@ -78,16 +78,16 @@ class Gemma final : public Model {
   }
 
   // Times sqrt(hidden), rounded to the embedding's precision: trained so in bf16, where sqrt(3072) is 55.5.
-  at::Tensor embed(const at::Tensor& ids, const nn::ForwardContext&) const override {
+  at::Tensor embed(const at::Tensor& ids, const nn::ForwardContext& context) const override {
     const at::Tensor scale = at::scalar_tensor(std::sqrt(static_cast<double>(sizes_.hidden)), embedding_.value.scalar_type()).to(at::kFloat);
-    return nn::embedding(ids, embedding_) * scale;
+    return context.seams.tensor.leave(nn::embedding(ids, embedding_)) * scale;
   }
 
   const std::vector<std::unique_ptr<Block>>& blocks() const override { return blocks_; }
   at::Tensor final_norm(const at::Tensor& hidden) const override {
     return nn::zero_centred_rms_norm(hidden, norm_, sizes_.rms_norm_eps, head_.value.scalar_type());
   }
-  nn::Head head() const override { return {head_, sizes_.logit_softcap}; }
+  nn::Head own_head() const override { return {head_, sizes_.logit_softcap}; }
 
   nn::KvCache make_cache(std::int64_t rows, std::int64_t capacity) const override {
     return nn::make_attention_cache({rows, sizes_.kv_heads, capacity, sizes_.head_dim, sizes_.head_dim}, static_cast<std::int64_t>(blocks_.size()), head_.value.scalar_type());

@@ -49,10 +49,13 @@ class Mixture final : public FeedForward {
 
   BlockOutput forward(const at::Tensor& normed, const nn::ForwardContext& context) const override {
     const auto weights = config_.norm_topk_prob ? nn::TopKWeights::kNormalised : nn::TopKWeights::kAsTheyAre;
-    nn::Routing routing = nn::route_sigmoid_in_groups(nn::router_logits(normed, gate_), correction_bias_, config_.num_experts_per_tok,
-                                                      {config_.n_group, config_.topk_group}, weights, config_.routed_scaling_factor);
-    MixtureOutput mixture = run_experts(normed, std::move(routing), experts_, nn::Scoring::kSigmoid, context);
-    return {mixture.hidden + shared_expert_.forward(normed).to(at::kFloat), std::move(mixture.router)};
+    const auto route = [&](const at::Tensor& x) {
+      return nn::route_sigmoid_in_groups(nn::router_logits(x, gate_), correction_bias_, config_.num_experts_per_tok, {config_.n_group, config_.topk_group}, weights,
+                                         config_.routed_scaling_factor);
+    };
+    MixtureOutput mixture = run_experts(normed, route, experts_, nn::Scoring::kSigmoid, context);
+    const nn::TensorRegion& region = context.seams.tensor;
+    return {mixture.hidden + region.leave(shared_expert_.forward(region.enter(normed)).to(at::kFloat)), std::move(mixture.router)};
   }
 
  private:
@@ -75,8 +78,8 @@ class Glm4MoeBlock final : public Block {
     const at::Tensor normed = context.seams.tensor.enter(nn::rms_norm(hidden, input_norm_, config_.rms_norm_eps, attention_.precision()));
     const at::Tensor after_attention = hidden + context.seams.tensor.leave(attention_.forward(normed, context));
     const at::Tensor normed_again = nn::rms_norm(after_attention, post_attention_norm_, config_.rms_norm_eps, attention_.precision());
-    BlockOutput out = feed_forward_->forward(context.seams.tensor.enter(normed_again), context);
-    return {after_attention + context.seams.tensor.leave(out.hidden), std::move(out.router)};
+    BlockOutput out = feed_forward_->forward(normed_again, context);
+    return {after_attention + out.hidden, std::move(out.router)};
   }
 
  private:
@@ -100,10 +103,10 @@ class Glm4Moe final : public Model {
     }
   }
 
-  at::Tensor embed(const at::Tensor& ids, const nn::ForwardContext&) const override { return nn::embedding(ids, embedding_); }
+  at::Tensor embed(const at::Tensor& ids, const nn::ForwardContext& context) const override { return context.seams.tensor.leave(nn::embedding(ids, embedding_)); }
   const std::vector<std::unique_ptr<Block>>& blocks() const override { return blocks_; }
   at::Tensor final_norm(const at::Tensor& hidden) const override { return nn::rms_norm(hidden, norm_, config_.rms_norm_eps, head_.value.scalar_type()); }
-  nn::Head head() const override { return {head_}; }
+  nn::Head own_head() const override { return {head_}; }
   const MultiTokenPredictor* multi_token_predictor() const override { return predictor_.get(); }
 
   nn::KvCache make_cache(std::int64_t rows, std::int64_t capacity) const override {

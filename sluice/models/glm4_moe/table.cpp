@@ -11,11 +11,11 @@ nn::ParameterSpec correction_bias(std::string name, std::int64_t experts) {
 }
 
 void add_attention(std::vector<TensorSpec>& table, const Glm4MoeConfig& config, const std::string& ours, const std::string& hf) {
-  const std::int64_t h = config.hidden_size, q = config.num_attention_heads * config.head_size(), kv = config.kv_heads() * config.head_size();
+  const std::int64_t h = config.hidden_size, q = config.num_attention_heads * config.head_size();
   const Bias bias = config.attention_bias ? Bias::kAdded : Bias::kNone;
   add_linear(table, ours + ".q_proj", hf + ".q_proj", q, h, Shard::kRows, bias);
-  add_linear(table, ours + ".k_proj", hf + ".k_proj", kv, h, Shard::kRows, bias);
-  add_linear(table, ours + ".v_proj", hf + ".v_proj", kv, h, Shard::kRows, bias);
+  add_kv_linear(table, ours + ".k_proj", hf + ".k_proj", {config.kv_heads(), config.head_size(), h}, bias);
+  add_kv_linear(table, ours + ".v_proj", hf + ".v_proj", {config.kv_heads(), config.head_size(), h}, bias);
   add_linear(table, ours + ".o_proj", hf + ".o_proj", h, q, Shard::kColumns);
   if (!config.use_qk_norm) return;
   table.push_back(whole(norm(ours + ".q_norm.weight", config.head_size()), Shard::kReplicated, hf + ".q_norm.weight"));
@@ -43,12 +43,12 @@ void add_block(std::vector<TensorSpec>& table, const Glm4MoeConfig& config, cons
 
 std::vector<TensorSpec> Glm4MoeConfig::tensor_table() const {
   const std::int64_t h = hidden_size;
-  std::vector<TensorSpec> table{whole(matrix("embedding.weight", {vocab_size_, h}), Shard::kRows, "model.embed_tokens.weight")};
+  std::vector<TensorSpec> table{whole(matrix("embedding.weight", {vocab_size_, h}), Shard::kVocabulary, "model.embed_tokens.weight")};
   for (std::int64_t layer = 0; layer < num_hidden_layers; ++layer) {
     add_block(table, *this, "layers." + std::to_string(layer) + ".", "model.layers." + std::to_string(layer) + ".", layer);
   }
   table.push_back(whole(norm("norm.weight", h), Shard::kReplicated, "model.norm.weight"));
-  if (!tie_word_embeddings) table.push_back(whole(matrix("head.weight", {vocab_size_, h}), Shard::kRows, "lm_head.weight"));
+  if (!tie_word_embeddings) table.push_back(whole(matrix("head.weight", {vocab_size_, h}), Shard::kVocabulary, "lm_head.weight"));
   if (num_nextn_predict_layers > 0) {
     add_predictor(table, num_hidden_layers, h);
     add_block(table, *this, kPredictor, hf_predictor(num_hidden_layers), num_hidden_layers);

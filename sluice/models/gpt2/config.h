@@ -51,6 +51,7 @@ class Gpt2Config final : public FieldsConfig<Gpt2Config> {
   std::int64_t max_positions() const override { return n_positions; }
   std::int64_t num_layers() const override { return n_layer; }
   double init_std() const override { return initializer_range; }
+  std::int64_t num_heads() const override { return n_head; }
 };
 
 }  // namespace sluice::models

@@ -72,12 +72,12 @@ class Gpt2 final : public Model {
   at::Tensor embed(const at::Tensor& ids, const nn::ForwardContext& context) const override {
     const nn::Positions at = context.positions();
     const at::Tensor position = at.of_token.defined() ? at.of_token : at::arange(at.first, at.first + at.seq, at::kLong).repeat({context.shape.rows});
-    return nn::embedding(ids, embedding_) + nn::embedding(position, positions_);
+    return context.seams.tensor.leave(nn::embedding(ids, embedding_) + nn::embedding(position, positions_));
   }
 
   const std::vector<std::unique_ptr<Block>>& blocks() const override { return blocks_; }
   at::Tensor final_norm(const at::Tensor& hidden) const override { return norm_.forward(hidden, head_.value.scalar_type()); }
-  nn::Head head() const override { return {head_}; }
+  nn::Head own_head() const override { return {head_}; }
 
   nn::KvCache make_cache(std::int64_t rows, std::int64_t capacity) const override {
     return nn::make_attention_cache({rows, config_.n_head, capacity, config_.head_size(), config_.head_size()}, config_.n_layer, head_.value.scalar_type());

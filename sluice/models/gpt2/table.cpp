@@ -17,7 +17,13 @@ class Table {
   }
   void add_linear(const std::string& ours, const std::string& hf, std::int64_t out, std::int64_t in, Shard shard) {
     add(matrix(ours + ".weight", {out, in}), shard, hf + ".weight", HfLayout::kTransposed);
-    add(bias(ours + ".bias", {out}), shard == Shard::kColumns ? Shard::kReplicated : shard, hf + ".bias");
+    add(bias(ours + ".bias", {out}), shard == Shard::kColumns ? Shard::kOnce : shard, hf + ".bias");
+  }
+  // Of queries, keys and values, one below another.
+  void add_qkv(const std::string& ours, const std::string& hf, std::int64_t width, std::int64_t in) {
+    const std::size_t first = rows_.size();
+    add_linear(ours, hf, 3 * width, in, Shard::kSegments);
+    for (std::size_t i = first; i < rows_.size(); ++i) rows_[i].segments = {width, width, width};
   }
   std::vector<TensorSpec> rows() && { return std::move(rows_); }
 
@@ -30,12 +36,12 @@ class Table {
 std::vector<TensorSpec> Gpt2Config::tensor_table() const {
   const std::int64_t h = n_embd;
   Table table;
-  table.add(matrix("embedding.weight", {vocab_size_, h}), Shard::kRows, "wte.weight");
-  table.add(matrix("position_embedding.weight", {n_positions, h}), Shard::kReplicated, "wpe.weight");
+  table.add(matrix("embedding.weight", {vocab_size_, h}), Shard::kVocabulary, "wte.weight");
+  table.add(matrix("position_embedding.weight", {n_positions, h}), Shard::kOnce, "wpe.weight");
   for (std::int64_t layer = 0; layer < n_layer; ++layer) {
     const std::string ours = "layers." + std::to_string(layer) + ".", hf = "h." + std::to_string(layer) + ".";
     table.add_layer_norm(ours + "input_norm", hf + "ln_1", h);
-    table.add_linear(ours + "attention.qkv_proj", hf + "attn.c_attn", 3 * h, h, Shard::kQkvRows);
+    table.add_qkv(ours + "attention.qkv_proj", hf + "attn.c_attn", h, h);
     table.add_linear(ours + "attention.o_proj", hf + "attn.c_proj", h, h, Shard::kColumns);
     table.add_layer_norm(ours + "post_attention_norm", hf + "ln_2", h);
     table.add_linear(ours + "mlp.up_proj", hf + "mlp.c_fc", ffn(), h, Shard::kRows);
@@ -43,7 +49,7 @@ std::vector<TensorSpec> Gpt2Config::tensor_table() const {
   }
   table.add_layer_norm("norm", "ln_f", h);
   std::vector<TensorSpec> rows = std::move(table).rows();
-  if (!tie_word_embeddings) rows.push_back(whole(matrix("head.weight", {vocab_size_, h}), Shard::kRows, "lm_head.weight"));
+  if (!tie_word_embeddings) rows.push_back(whole(matrix("head.weight", {vocab_size_, h}), Shard::kVocabulary, "lm_head.weight"));
   return rows;
 }
 

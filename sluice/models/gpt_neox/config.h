@@ -56,6 +56,7 @@ class GptNeoxConfig final : public FieldsConfig<GptNeoxConfig> {
   std::int64_t max_positions() const override { return longest_text(max_position_embeddings, rope_scaling); }
   std::int64_t num_layers() const override { return num_hidden_layers; }
   double init_std() const override { return initializer_range; }
+  std::int64_t num_heads() const override { return num_attention_heads; }
 };
 
 }  // namespace sluice::models

@@ -15,7 +15,7 @@ void add_layer_norm(std::vector<TensorSpec>& table, const std::string& ours, con
 std::vector<TensorSpec> GptNeoxConfig::tensor_table() const {
   const std::int64_t h = hidden_size;
   const Bias with_bias = attention_bias ? Bias::kAdded : Bias::kNone;
-  std::vector<TensorSpec> table{whole(matrix("embedding.weight", {vocab_size_, h}), Shard::kRows, "gpt_neox.embed_in.weight")};
+  std::vector<TensorSpec> table{whole(matrix("embedding.weight", {vocab_size_, h}), Shard::kVocabulary, "gpt_neox.embed_in.weight")};
   for (std::int64_t layer = 0; layer < num_hidden_layers; ++layer) {
     const std::string ours = "layers." + std::to_string(layer) + ".", hf = "gpt_neox.layers." + std::to_string(layer) + ".";
     add_layer_norm(table, ours + "input_norm", hf + "input_layernorm", h);
@@ -26,7 +26,7 @@ std::vector<TensorSpec> GptNeoxConfig::tensor_table() const {
     add_linear(table, ours + "mlp.down_proj", hf + "mlp.dense_4h_to_h", h, intermediate_size, Shard::kColumns, Bias::kAdded);
   }
   add_layer_norm(table, "norm", "gpt_neox.final_layer_norm", h);
-  if (!tie_word_embeddings) table.push_back(whole(matrix("head.weight", {vocab_size_, h}), Shard::kRows, "embed_out.weight"));
+  if (!tie_word_embeddings) table.push_back(whole(matrix("head.weight", {vocab_size_, h}), Shard::kVocabulary, "embed_out.weight"));
   return table;
 }
 

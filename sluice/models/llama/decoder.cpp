@@ -60,10 +60,10 @@ class Llama final : public Model {
     for (std::size_t layer = 0; layer < sizes.windows.size(); ++layer) blocks_.push_back(std::make_unique<LlamaBlock>(sizes_, store, layer, rope_));
   }
 
-  at::Tensor embed(const at::Tensor& ids, const nn::ForwardContext&) const override { return nn::embedding(ids, embedding_); }
+  at::Tensor embed(const at::Tensor& ids, const nn::ForwardContext& context) const override { return context.seams.tensor.leave(nn::embedding(ids, embedding_)); }
   const std::vector<std::unique_ptr<Block>>& blocks() const override { return blocks_; }
   at::Tensor final_norm(const at::Tensor& hidden) const override { return nn::rms_norm(hidden, norm_, sizes_.rms_norm_eps, head_.value.scalar_type()); }
-  nn::Head head() const override { return {head_}; }
+  nn::Head own_head() const override { return {head_}; }
 
   nn::KvCache make_cache(std::int64_t rows, std::int64_t capacity) const override {
     return nn::make_attention_cache({rows, sizes_.kv_heads, capacity, sizes_.head_dim, sizes_.head_dim}, static_cast<std::int64_t>(sizes_.windows.size()), head_.value.scalar_type());

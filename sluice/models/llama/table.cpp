@@ -7,11 +7,11 @@ namespace sluice::models {
 namespace {
 
 void add_layer(std::vector<TensorSpec>& table, const LlamaSizes& s, const std::string& ours, const std::string& hf) {
-  const std::int64_t h = s.hidden, q = s.heads * s.head_dim, kv = s.kv_heads * s.head_dim;
+  const std::int64_t h = s.hidden, q = s.heads * s.head_dim;
   table.push_back(whole(norm(ours + "input_norm.weight", h), Shard::kReplicated, hf + "input_layernorm.weight"));
   add_linear(table, ours + "attention.q_proj", hf + "self_attn.q_proj", q, h, Shard::kRows, s.qkv_bias);
-  add_linear(table, ours + "attention.k_proj", hf + "self_attn.k_proj", kv, h, Shard::kRows, s.qkv_bias);
-  add_linear(table, ours + "attention.v_proj", hf + "self_attn.v_proj", kv, h, Shard::kRows, s.qkv_bias);
+  add_kv_linear(table, ours + "attention.k_proj", hf + "self_attn.k_proj", {s.kv_heads, s.head_dim, h}, s.qkv_bias);
+  add_kv_linear(table, ours + "attention.v_proj", hf + "self_attn.v_proj", {s.kv_heads, s.head_dim, h}, s.qkv_bias);
   if (s.head_norm == HeadNorm::kQueryAndKey) {
     table.push_back(whole(norm(ours + "attention.q_norm.weight", s.head_dim), Shard::kReplicated, hf + "self_attn.q_norm.weight"));
     table.push_back(whole(norm(ours + "attention.k_norm.weight", s.head_dim), Shard::kReplicated, hf + "self_attn.k_norm.weight"));
@@ -26,12 +26,12 @@ void add_layer(std::vector<TensorSpec>& table, const LlamaSizes& s, const std::s
 }  // namespace
 
 std::vector<TensorSpec> llama_table(const LlamaSizes& s) {
-  std::vector<TensorSpec> table{whole(matrix("embedding.weight", {s.vocab, s.hidden}), Shard::kRows, "model.embed_tokens.weight")};
+  std::vector<TensorSpec> table{whole(matrix("embedding.weight", {s.vocab, s.hidden}), Shard::kVocabulary, "model.embed_tokens.weight")};
   for (std::size_t layer = 0; layer < s.windows.size(); ++layer) {
     add_layer(table, s, "layers." + std::to_string(layer) + ".", "model.layers." + std::to_string(layer) + ".");
   }
   table.push_back(whole(norm("norm.weight", s.hidden), Shard::kReplicated, "model.norm.weight"));
-  if (!s.tied_head) table.push_back(whole(matrix("head.weight", {s.vocab, s.hidden}), Shard::kRows, "lm_head.weight"));
+  if (!s.tied_head) table.push_back(whole(matrix("head.weight", {s.vocab, s.hidden}), Shard::kVocabulary, "lm_head.weight"));
   return table;
 }
 

@@ -20,10 +20,10 @@ class MixtralBlock final : public Block {
 
   BlockOutput forward(const at::Tensor& hidden, const nn::ForwardContext& context) const override {
     const at::Tensor after_attention = hidden + attention(hidden, context);
-    const at::Tensor normed = context.seams.tensor.enter(nn::rms_norm(after_attention, post_attention_norm_, config_.rms_norm_eps, precision()));
-    nn::Routing routing = nn::route_softmax_top_k(nn::router_logits(normed, gate_), config_.num_experts_per_tok, nn::TopKWeights::kNormalised);
-    MixtureOutput mixture = run_experts(normed, std::move(routing), experts_, nn::Scoring::kSoftmax, context);
-    return {after_attention + context.seams.tensor.leave(mixture.hidden), std::move(mixture.router)};
+    const at::Tensor normed = nn::rms_norm(after_attention, post_attention_norm_, config_.rms_norm_eps, precision());
+    const auto route = [&](const at::Tensor& x) { return nn::route_softmax_top_k(nn::router_logits(x, gate_), config_.num_experts_per_tok, nn::TopKWeights::kNormalised); };
+    MixtureOutput mixture = run_experts(normed, route, experts_, nn::Scoring::kSoftmax, context);
+    return {after_attention + mixture.hidden, std::move(mixture.router)};
   }
 
  private:

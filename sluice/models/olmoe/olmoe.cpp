@@ -20,11 +20,11 @@ class OlmoeBlock final : public Block {
 
   BlockOutput forward(const at::Tensor& hidden, const nn::ForwardContext& context) const override {
     const at::Tensor after_attention = hidden + attention(hidden, context);
-    const at::Tensor normed = context.seams.tensor.enter(nn::rms_norm(after_attention, post_attention_norm_, config_.rms_norm_eps, precision()));
+    const at::Tensor normed = nn::rms_norm(after_attention, post_attention_norm_, config_.rms_norm_eps, precision());
     const nn::TopKWeights weights = config_.norm_topk_prob ? nn::TopKWeights::kNormalised : nn::TopKWeights::kAsTheyAre;
-    nn::Routing routing = nn::route_softmax_top_k(nn::router_logits(normed, gate_), config_.num_experts_per_tok, weights);
-    MixtureOutput mixture = run_experts(normed, std::move(routing), experts_, nn::Scoring::kSoftmax, context);
-    return {after_attention + context.seams.tensor.leave(mixture.hidden), std::move(mixture.router)};
+    const auto route = [&](const at::Tensor& x) { return nn::route_softmax_top_k(nn::router_logits(x, gate_), config_.num_experts_per_tok, weights); };
+    MixtureOutput mixture = run_experts(normed, route, experts_, nn::Scoring::kSoftmax, context);
+    return {after_attention + mixture.hidden, std::move(mixture.router)};
   }
 
  private:
@@ -37,7 +37,7 @@ class OlmoeBlock final : public Block {
 
   at::ScalarType precision() const { return q_.weight().value.scalar_type(); }
 
-  // [tokens, hidden] float32 -> the same
+  // [tokens, hidden] float32 -> the same. Whole on every rank of a tensor split: its norms go over all heads.
   at::Tensor attention(const at::Tensor& hidden, const nn::ForwardContext& context) const {
     const at::Tensor normed = context.seams.tensor.enter(nn::rms_norm(hidden, input_norm_, config_.rms_norm_eps, precision()));
     const nn::Positions positions = context.positions();
@@ -46,7 +46,7 @@ class OlmoeBlock final : public Block {
     const at::Tensor q = nn::rms_norm(q_.forward(normed), q_norm_, config_.rms_norm_eps, precision());
     const at::Tensor k = nn::rms_norm(k_.forward(normed), k_norm_, config_.rms_norm_eps, precision());
     const at::Tensor query = nn::apply_rope(heads(q), rope_, positions), key = nn::apply_rope(heads(k), rope_, positions);
-    return context.seams.tensor.leave(o_.forward(nn::attend(query, key, heads(v_.forward(normed)), context, layer_)).to(at::kFloat));
+    return context.seams.tensor.leave_whole(o_.forward(nn::attend(query, key, heads(v_.forward(normed)), context, layer_)).to(at::kFloat));
   }
 
   const OlmoeConfig& config_;

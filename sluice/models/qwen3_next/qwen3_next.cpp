@@ -25,8 +25,8 @@ class Qwen3NextBlock final : public Block {
   BlockOutput forward(const at::Tensor& hidden, const nn::ForwardContext& context) const override {
     const at::Tensor normed = normed_by(hidden, input_norm_);
     const at::Tensor mixed = hidden + std::visit([&](const auto& mixer) { return mixer.forward(normed, context, layer_); }, mixer_);
-    BlockOutput out = feed_forward_.forward(context.seams.tensor.enter(normed_by(mixed, post_attention_norm_)), context);
-    return {mixed + context.seams.tensor.leave(out.hidden), std::move(out.router)};
+    BlockOutput out = feed_forward_.forward(normed_by(mixed, post_attention_norm_), context);
+    return {mixed + out.hidden, std::move(out.router)};
   }
 
  private:
@@ -52,7 +52,7 @@ class Qwen3NextPredictor final : public MultiTokenPredictor {
         norm_(store.at(kPredictor + "norm.weight")) {}
 
   BlockOutput forward(const at::Tensor& hidden, const at::Tensor& next_ids, const nn::ForwardContext& context) const override {
-    const at::Tensor next = normed_by(nn::embedding(next_ids, embedding_), embedding_norm_);
+    const at::Tensor next = normed_by(context.seams.tensor.leave(nn::embedding(next_ids, embedding_)), embedding_norm_);
     const at::Tensor joined = at::cat({next, normed_by(hidden, hidden_norm_)}, 1);  // [tokens, 2 * hidden]
     BlockOutput out = block_.forward(projection_.forward(joined).to(at::kFloat), context);
     return {normed_by(out.hidden, norm_), std::move(out.router)};
@@ -84,12 +84,12 @@ class Qwen3Next final : public Model {
     if (config.num_nextn_predict_layers > 0) predictor_ = std::make_unique<Qwen3NextPredictor>(config_, store, rope_);
   }
 
-  at::Tensor embed(const at::Tensor& ids, const nn::ForwardContext&) const override { return nn::embedding(ids, embedding_); }
+  at::Tensor embed(const at::Tensor& ids, const nn::ForwardContext& context) const override { return context.seams.tensor.leave(nn::embedding(ids, embedding_)); }
   const std::vector<std::unique_ptr<Block>>& blocks() const override { return blocks_; }
   at::Tensor final_norm(const at::Tensor& hidden) const override {
     return nn::zero_centred_rms_norm(hidden, norm_, config_.rms_norm_eps, head_.value.scalar_type());
   }
-  nn::Head head() const override { return {head_}; }
+  nn::Head own_head() const override { return {head_}; }
   const MultiTokenPredictor* multi_token_predictor() const override { return predictor_.get(); }
 
   nn::KvCache make_cache(std::int64_t rows, std::int64_t capacity) const override {

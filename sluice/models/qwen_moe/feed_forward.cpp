@@ -70,9 +70,10 @@ QwenMixture::QwenMixture(const QwenFeedForwardConfig& config, nn::ParameterStore
 }
 
 BlockOutput QwenMixture::forward(const at::Tensor& hidden, const nn::ForwardContext& context) const {
-  nn::Routing routing = nn::route_softmax_top_k(nn::router_logits(hidden, gate_), top_k_, weights_);
-  MixtureOutput mixture = run_experts(hidden, std::move(routing), experts_, nn::Scoring::kSoftmax, context);
-  if (shared_expert_) mixture.hidden = mixture.hidden + shared_expert_->forward(hidden);
+  const auto route = [&](const at::Tensor& x) { return nn::route_softmax_top_k(nn::router_logits(x, gate_), top_k_, weights_); };
+  MixtureOutput mixture = run_experts(hidden, route, experts_, nn::Scoring::kSoftmax, context);
+  const nn::TensorRegion& region = context.seams.tensor;
+  if (shared_expert_) mixture.hidden = mixture.hidden + region.leave(shared_expert_->forward(region.enter(hidden)));
   return {std::move(mixture.hidden), std::move(mixture.router)};
 }
 
@@ -85,7 +86,7 @@ QwenFeedForward::QwenFeedForward(const QwenFeedForwardConfig& config, nn::Parame
 
 BlockOutput QwenFeedForward::forward(const at::Tensor& hidden, const nn::ForwardContext& context) const {
   if (mixture_) return mixture_->forward(hidden, context);
-  return {dense_->forward(hidden).to(at::kFloat), std::nullopt};
+  return {context.seams.tensor.leave(dense_->forward(context.seams.tensor.enter(hidden)).to(at::kFloat)), std::nullopt};
 }
 
 }  // namespace sluice::models

@@ -16,9 +16,8 @@ class Qwen2MoeBlock final : public Block {
 
   BlockOutput forward(const at::Tensor& hidden, const nn::ForwardContext& context) const override {
     const at::Tensor after_attention = hidden + attention(hidden, context);
-    const at::Tensor normed = context.seams.tensor.enter(nn::rms_norm(after_attention, post_attention_norm_, config_.rms_norm_eps, precision()));
-    BlockOutput out = feed_forward_.forward(normed, context);
-    return {after_attention + context.seams.tensor.leave(out.hidden), std::move(out.router)};
+    BlockOutput out = feed_forward_.forward(nn::rms_norm(after_attention, post_attention_norm_, config_.rms_norm_eps, precision()), context);
+    return {after_attention + out.hidden, std::move(out.router)};
   }
 
  private:

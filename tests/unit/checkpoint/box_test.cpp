@@ -82,6 +82,22 @@ TEST(Box, SubtractingLeavesEveryOtherElementOnce) {
   }
 }
 
+TEST(Box, ARangeOfElementsIsAFewBoxesInOrder) {
+  Rng rng(3, 0);
+  for (int round = 0; round < 1000; ++round) {
+    const auto shape = random_shape(rng);
+    const auto all = positions(whole(shape));
+    const auto a = rng.below(all.size() + 1), b = rng.below(all.size() + 1), begin = std::min(a, b), end = std::max(a, b);
+    std::vector<std::vector<std::int64_t>> covered;
+    const auto boxes = boxes_of_range(shape, static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end));
+    for (const Box& box : boxes) {
+      for (const auto& position : positions(box)) covered.push_back(position);
+    }
+    ASSERT_EQ(covered, std::vector(all.begin() + static_cast<std::ptrdiff_t>(begin), all.begin() + static_cast<std::ptrdiff_t>(end)));
+    ASSERT_LE(boxes.size(), std::max<std::size_t>(1, 2 * shape.size()));
+  }
+}
+
 TEST(Box, ReadsAsAPythonSlice) {
   EXPECT_EQ(to_string(Box{{0, 8}, {4, 8}}), "[0:4, 8:16]");
   EXPECT_EQ(to_string(Box{}), "[]");

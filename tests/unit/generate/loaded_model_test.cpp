@@ -15,7 +15,7 @@ TEST(LoadedModel, WhatOneFileHoldsAsItIsComputedWithStaysThereAndTheRestIsCopied
   TinyModel tiny;
   const checkpoint::ScratchFolder scratch;
   const auto table = tiny.config.tensor_table();
-  checkpoint::export_hf(scratch / "hf", tiny.config, table, *tiny.store, checkpoint::DType::kF32, std::nullopt);
+  checkpoint::export_hf(scratch / "hf", tiny.config, table, [&](const models::TensorSpec& spec) { return checkpoint::exact_value(tiny.store->at(spec.parameter.name)); }, checkpoint::DType::kF32, std::nullopt);
   const LoadedModel loaded = open_model(scratch / "hf", std::nullopt);
   const auto lies_in_file = [&](const std::string& name) {
     const auto spec = std::ranges::find_if(table, [&](const models::TensorSpec& row) { return row.parameter.name == name; });

@@ -1,11 +1,11 @@
-#include "sluice/train/samples.h"
+#include "sluice/train/evaluation.h"
 
 #include <map>
 
 #include "sluice/data/formats.h"
+#include "sluice/eval/answers.h"
 #include "sluice/eval/evaluate.h"
 #include "sluice/generate/generate.h"
-#include "sluice/monitor/samples.h"
 
 namespace sluice::train {
 namespace {
@@ -22,11 +22,48 @@ std::vector<std::int64_t> pick(const data::Dataset& dataset, std::int64_t num_ca
   return rows;
 }
 
+// While it lives, the model runs as inference does under the run's layout.
+class ForInference {
+ public:
+  explicit ForInference(const Session& session) : session_(session) {
+    session.model->set_seams(session.seams->inference());
+    session.shared->begin_inference();
+  }
+  ~ForInference() {
+    session_.shared->end_inference();
+    session_.model->set_seams(session_.seams->training());
+  }
+  ForInference(const ForInference&) = delete;
+  ForInference& operator=(const ForInference&) = delete;
+
+ private:
+  const Session& session_;
+};
+
 }  // namespace
 
-void write_sample_answers(const Session& session, const fs::path& run_folder) {
+monitor::Evaluation evaluate(const Session& session, std::int64_t generated_rows) {
   const Recipe& recipe = session.resolved.recipe;
-  if (!session.data.sets.validation || recipe.data.format != data::Format::kQa) return;
+  const ForInference model(session);
+  eval::EvaluateOptions options;
+  options.batch_size = recipe.train.micro_batch_size;
+  options.expert_capacity_factor = recipe.moe.expert_capacity_factor;
+  options.categories = data::Categories(recipe.routing_supervision.categories);
+  const auto supervision = session.routing_file();
+  if (supervision) options.supervision = &*supervision;
+  const bool conversations = data::has_conversations(recipe.data.format) && recipe.data.packing == data::Packing::kNone;
+  if (recipe.data.format == data::Format::kQa) options.exact_match_rows = generated_rows;
+  if (conversations) options.answered_rows = generated_rows;
+  options.tokenizer = session.data.tokenizer.get();
+  if (recipe.data.max_target_length > 0) options.max_target_length = recipe.data.max_target_length;
+  else if (conversations) options.max_target_length = eval::AnswerOptions{}.max_tokens;
+  return eval::evaluate({*session.model, *session.resolved.model_config}, *session.data.sets.validation, options);
+}
+
+std::vector<monitor::SampleAnswer> answer_samples(const Session& session) {
+  const Recipe& recipe = session.resolved.recipe;
+  if (!session.data.sets.validation || recipe.data.format != data::Format::kQa) return {};
+  const ForInference model(session);
   const data::Dataset& held_out = *session.data.sets.validation;
   const text::Tokenizer& tokenizer = *session.data.tokenizer;
   generate::GenerateOptions options;
@@ -51,7 +88,7 @@ void write_sample_answers(const Session& session, const fs::path& run_folder) {
     samples.push_back({question.question, tokenizer.decode(answer, text::DecodeSpecial::kSkip), question.answers[0], name(sample.expert_label),
                        supervision ? name(eval::read_back_label(runnable, sample, reading)) : ""});
   }
-  monitor::write_samples(run_folder, samples);
+  return samples;
 }
 
 }  // namespace sluice::train

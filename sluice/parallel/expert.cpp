@@ -1,0 +1,141 @@
+#include "sluice/parallel/expert.h"
+
+#include <ATen/ATen.h>
+
+#include <numeric>
+
+#include "sluice/nn/experts.h"
+#include "sluice/nn/router.h"
+#include "sluice/parallel/collectives.h"
+
+namespace sluice::parallel {
+namespace {
+
+using dist::Group;
+
+// Choices as they travel: [tokens, 2 * top_k] float32, weights then experts, which are whole numbers far below 2^24.
+at::Tensor packed(const at::Tensor& weights, const at::Tensor& experts) { return at::cat({weights, experts.to(at::kFloat)}, 1); }
+
+nn::Routing unpacked(const at::Tensor& choices) {
+  const std::int64_t top_k = choices.size(1) / 2;
+  return {{}, choices.narrow(1, 0, top_k), choices.narrow(1, top_k, top_k).detach().to(at::kLong)};
+}
+
+// The choices that fall on experts first .. first + count - 1, counted from `first`; the others are -1.
+at::Tensor local_choices(const at::Tensor& experts, std::int64_t first, std::int64_t count) {
+  const at::Tensor local = experts - first;
+  return local.masked_fill(at::logical_or(local < 0, local >= count), -1);
+}
+
+class Dispatching : public nn::TokenDispatcher {
+ public:
+  Dispatching(const Group& experts, std::int64_t expert_tensor, const Group& rows) : experts_(experts), expert_tensor_(expert_tensor), rows_(rows) {}
+
+  void drop_beyond_capacity(nn::Routing& routing, const at::Tensor& real, double factor) const override {
+    const std::int64_t num_experts = routing.logits.size(1), tokens = routing.weights.size(0);
+    if (rows_.alone()) return nn::drop_beyond_capacity(routing, real, num_experts, factor);
+    at::Tensor served;
+    {
+      const at::NoGradGuard no_grad;
+      nn::Routing all{{}, gather_rows(routing.weights.detach(), rows_), gather_rows(routing.experts, rows_)};
+      nn::drop_beyond_capacity(all, real.defined() ? gather_rows(real, rows_) : real, num_experts, factor);
+      served = all.experts.narrow(0, rows_.rank() * tokens, tokens).contiguous();
+    }
+    routing.experts = served;
+    routing.weights = routing.weights.masked_fill(served < 0, 0.0);
+  }
+
+ protected:
+  const Group& experts_;
+  std::int64_t expert_tensor_;
+  std::int64_t shares() const { return experts_.size() / expert_tensor_; }  // into which a layer's experts are cut
+  std::int64_t own_share() const { return experts_.rank() / expert_tensor_; }
+
+  // The weighted sum of this rank's experts for tokens that came here. Where none did, the result still hangs on both inputs: their way back is
+  // an exchange that every rank takes part in.
+  static at::Tensor compute(const at::Tensor& hidden, const at::Tensor& choices, const nn::Experts& experts) {
+    return hidden.size(0) == 0 ? hidden.to(at::kFloat) + choices.sum() : experts.forward(hidden, unpacked(choices));
+  }
+
+ private:
+  const Group& rows_;
+};
+
+class AllToAll final : public Dispatching {
+ public:
+  using Dispatching::Dispatching;
+
+  at::Tensor forward(const at::Tensor& hidden, const nn::Routing& routing, const nn::Experts& experts) const override {
+    if (experts_.alone()) return experts.forward(hidden, routing);
+    const Plan plan = make_plan(routing.experts, experts.num_experts());
+    const at::Tensor there = exchange_rows(hidden.index_select(0, plan.token), plan.rows, experts_);
+    const at::Tensor weights = routing.weights.index_select(0, plan.token);
+    const at::Tensor choices = exchange_rows(packed(weights, plan.choices), plan.rows, experts_);
+    const at::Tensor back = exchange_rows(compute(there, choices, experts), {plan.rows.received, plan.rows.sent}, experts_);
+    const at::Tensor out = at::zeros(hidden.sizes(), back.options().requires_grad(false));
+    return at::index_add(out, 0, plan.token, back);
+  }
+
+ private:
+  struct Plan {
+    at::Tensor token;    // [sent rows], int64: the token of each row that is sent, by destination
+    at::Tensor choices;  // [sent rows, top_k], int64: its experts there, counted as that rank does; -1 = not there
+    Group::Rows rows;
+  };
+
+  Plan make_plan(const at::Tensor& experts, std::int64_t each) const {
+    const at::NoGradGuard no_grad;
+    Plan plan;
+    std::vector<at::Tensor> tokens, choices;
+    for (std::int64_t share = 0; share < shares(); ++share) {
+      const at::Tensor local = local_choices(experts, share * each, each), token = at::nonzero((local >= 0).any(1)).view({-1});
+      for (std::int64_t i = 0; i < expert_tensor_; ++i) {
+        tokens.push_back(token);
+        choices.push_back(local.index_select(0, token));
+        plan.rows.sent.push_back(token.size(0));
+      }
+    }
+    plan.token = at::cat(tokens, 0);
+    plan.choices = at::cat(choices, 0);
+    const Group::Rows one_each{std::vector<std::int64_t>(plan.rows.sent.size(), 1), std::vector<std::int64_t>(plan.rows.sent.size(), 1)};
+    const at::Tensor received = experts_.all_to_all(at::tensor(plan.rows.sent, at::kLong), one_each);
+    plan.rows.received.assign(received.data_ptr<std::int64_t>(), received.data_ptr<std::int64_t>() + received.numel());
+    return plan;
+  }
+};
+
+class AllGather final : public Dispatching {
+ public:
+  using Dispatching::Dispatching;
+
+  at::Tensor forward(const at::Tensor& hidden, const nn::Routing& routing, const nn::Experts& experts) const override {
+    if (experts_.alone()) return experts.forward(hidden, routing);
+    const std::int64_t tokens = hidden.size(0), most = most_tokens(tokens), each = experts.num_experts();
+    const at::Tensor all = gather_rows(filled(hidden, most, 0), experts_);
+    const at::Tensor choices = gather_rows(filled(packed(routing.weights, routing.experts), most, -1), experts_);
+    const nn::Routing routed = unpacked(choices);
+    const at::Tensor own = packed(routed.weights, local_choices(routed.experts, own_share() * each, each));
+    return scatter_sum(compute(all, own, experts), experts_).narrow(0, 0, tokens);
+  }
+
+ private:
+  std::int64_t most_tokens(std::int64_t tokens) const {
+    const at::Tensor most = at::full({1}, tokens, at::kLong);
+    experts_.all_reduce(most, dist::Reduce::kMax);
+    return most.item<std::int64_t>();
+  }
+  // x [tokens, width] with rows of `value` below, `rows` in all.
+  static at::Tensor filled(const at::Tensor& x, std::int64_t rows, double value) {
+    if (x.size(0) == rows) return x;
+    return at::cat({x, at::full({rows - x.size(0), x.size(1)}, value, x.options().requires_grad(false))}, 0);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<nn::TokenDispatcher> make_dispatcher(Dispatcher kind, const Group& experts, std::int64_t expert_tensor, const Group& rows) {
+  if (kind == Dispatcher::kAllGather) return std::make_unique<AllGather>(experts, expert_tensor, rows);
+  return std::make_unique<AllToAll>(experts, expert_tensor, rows);
+}
+
+}  // namespace sluice::parallel

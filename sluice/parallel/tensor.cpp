@@ -1,0 +1,36 @@
+#include "sluice/parallel/tensor.h"
+
+#include <ATen/ATen.h>
+
+#include "sluice/parallel/collectives.h"
+
+namespace sluice::parallel {
+
+at::Tensor TensorRanks::enter(const at::Tensor& hidden) const { return between_ == Between::kShares ? gather_rows(hidden, group_) : hidden; }
+
+at::Tensor TensorRanks::leave(const at::Tensor& partial) const {
+  return between_ == Between::kShares ? scatter_sum(partial, group_) : sum_both_ways(partial, group_);
+}
+
+at::Tensor TensorRanks::leave_whole(const at::Tensor& whole) const { return between_ == Between::kShares ? share(whole) : whole; }
+
+at::Tensor TensorRanks::own_tokens(const at::Tensor& hidden) const { return between_ == Between::kShares ? hidden : share(hidden); }
+
+at::Tensor TensorRanks::all_tokens(const at::Tensor& own, std::int64_t tokens) const {
+  return between_ == Between::kShares || group_.alone() ? own : gather_rows(own, group_).narrow(0, 0, tokens);
+}
+
+// Generation has tokens that do not divide: the last ranks' shares end in zeros.
+at::Tensor TensorRanks::share(const at::Tensor& x) const {
+  if (group_.alone()) return x;
+  const std::int64_t tokens = x.size(0), each = (tokens + group_.size() - 1) / group_.size();
+  at::Tensor padded = x;
+  if (each * group_.size() > tokens) {
+    std::vector<std::int64_t> shape = x.sizes().vec();
+    shape[0] = each * group_.size() - tokens;
+    padded = at::cat({x, at::zeros(shape, x.options().requires_grad(false))}, 0);
+  }
+  return padded.narrow(0, group_.rank() * each, each);
+}
+
+}  // namespace sluice::parallel
