@@ -63,16 +63,18 @@ Json record_of(const fs::path& folder, const fs::path& path, WriteObserver* obse
   return {{"name", path.lexically_relative(folder).string()}, {"size_bytes", fs::file_size(path)}, {"crc32c", checksum_text(checksum_of(path))}};
 }
 
-// What note_files() has left, by name; the notes are removed.
-std::map<std::string, Json> take_notes(const fs::path& folder, std::vector<fs::path>& files) {
+bool is_note(const fs::path& path) { return path.filename().string().starts_with(kNotePrefix) && path.extension() == ".json"; }
+
+// What note_files() has left among `files`, by the name of the file that it is of; the notes are removed.
+std::map<std::string, Json> take_notes(std::vector<fs::path>& files, WriteObserver* observer) {
   std::map<std::string, Json> records;
   std::erase_if(files, [&](const fs::path& path) {
-    if (!path.filename().string().starts_with(kNotePrefix)) return false;
+    if (!is_note(path)) return false;
     for (Json& record : parse_strict_json(read_file(path), path.string())) {
       auto name = record.at("name").get<std::string>();
       records.emplace(std::move(name), std::move(record));
     }
-    fs::remove(path);
+    remove_folder_observed(path, observer);
     return true;
   });
   return records;
@@ -107,7 +109,7 @@ std::optional<std::string> file_fault(const fs::path& folder, const Json& record
 
 void write_manifest(const fs::path& folder, WriteObserver* observer) {
   std::vector<fs::path> folders, files = list_files(folder, folders);
-  std::map<std::string, Json> noted = take_notes(folder, files);
+  std::map<std::string, Json> noted = take_notes(files, observer);
   Json records = Json::array();
   for (const fs::path& path : files) {
     const auto known = noted.find(path.lexically_relative(folder).string());
@@ -122,6 +124,11 @@ void note_files(const fs::path& folder, const std::vector<fs::path>& files, cons
   Json records = Json::array();
   for (const fs::path& path : files) records.push_back(record_of(folder, path, observer));
   write_whole_file(folder / (std::string(kNotePrefix) + by + ".json"), dump_json(records), observer);
+}
+
+std::int64_t num_notes(const fs::path& folder) {
+  std::vector<fs::path> folders;
+  return std::ranges::count_if(list_files(folder, folders), is_note);
 }
 
 std::optional<std::string> manifest_fault(const fs::path& folder, Verify verify, FileShare share) {

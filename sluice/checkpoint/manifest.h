@@ -31,6 +31,9 @@ void write_manifest(const fs::path& folder, WriteObserver* observer);
 // note of them, `by` in its name, which write_manifest() takes over and removes.
 void note_files(const fs::path& folder, const std::vector<fs::path>& files, const std::string& by, WriteObserver* observer);
 
+// How many notes lie in `folder`.
+std::int64_t num_notes(const fs::path& folder);
+
 // What keeps `folder` from being a whole checkpoint, in words; nothing when it is one. `share`: the files whose contents are read.
 std::optional<std::string> manifest_fault(const fs::path& folder, Verify verify, FileShare share = {});
 

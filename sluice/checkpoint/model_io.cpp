@@ -7,6 +7,7 @@
 #include "sluice/base/error.h"
 #include "sluice/base/json.h"
 #include "sluice/checkpoint/adapter.h"
+#include "sluice/checkpoint/part_reader.h"
 #include "sluice/checkpoint/sharded.h"
 #include "sluice/checkpoint/step_folder.h"
 #include "sluice/checkpoint/weight_reader.h"
@@ -154,21 +155,17 @@ void require_equal_copies(const WeightFolder& folder, const models::ModelConfig&
   }
 }
 
-void load_weights(const ModelFolder& folder, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store) {
+void load_weights(const ModelFolder& folder, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store, const nn::ParameterStore::After& after) {
   const at::NoGradGuard no_grad;
   const auto weights = open_weights(folder, table);
   for (const models::TensorSpec& spec : table) {
     nn::Parameter& parameter = store.at(spec.parameter.name);
     if (parameter.spec.is_elsewhere()) continue;
-    if (parameter.spec.is_whole()) {
-      weights->read(spec, destination(parameter));
-      continue;
-    }
-    const at::Tensor whole = at::empty(spec.parameter.shape, destination(parameter).options());
-    weights->read(spec, whole);
-    nn::copy_pieces(parameter.spec.part, whole, destination(parameter));
+    if (parameter.spec.is_whole()) weights->read(spec, destination(parameter));
+    else read_part(folder.kind, *weights, spec, parameter.spec.part, destination(parameter));
+    store.refresh_compute_copy(parameter);
+    if (after) after(parameter);
   }
-  store.refresh_compute_copies();
 }
 
 void allocate_for_inference(nn::ParameterStore& store, at::ScalarType dtype) {

@@ -38,8 +38,8 @@ ModelFolder open_model_folder(const fs::path& given);
 
 // Fills every parameter from the folder. Each tensor of the folder is used exactly once and each parameter filled exactly once, else an
 // Error that lists them. Works for stores for training (masters are filled, computing copies follow) and for inference (values).
-// Parameters of the store that are not in `table` are left alone.
-void load_weights(const ModelFolder& folder, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store);
+// Parameters of the store that are not in `table` are left alone. `after` sees each parameter once it has its value.
+void load_weights(const ModelFolder& folder, const std::vector<models::TensorSpec>& table, nn::ParameterStore& store, const nn::ParameterStore::After& after = {});
 
 // Error when a tensor that should hold the values of another one does not: a copy that the table names, or a head that the config lets be
 // as the embedding. Left out, the model would compute something else.

@@ -36,9 +36,9 @@ struct TensorPart {
 // Writes the parts of rank `rank` (from 0) into `folder`, in order; `source(i)` gives the bytes of part i. Several parts of one
 // tensor go to several files, since a file holds a name once. Parts without elements of tensors that have some are left out; a rank
 // without parts writes nothing. Over all ranks every element must be written exactly once: replicas are written by one rank.
-// Error on a full disk; a part that sticks out of its tensor is a Bug.
-void write_shard(const fs::path& folder, int rank, const std::vector<TensorPart>& parts, const TensorSource& source,
-                 WriteObserver* observer = nullptr);
+// Returns the files. Error on a full disk; a part that sticks out of its tensor is a Bug.
+std::vector<fs::path> write_shard(const fs::path& folder, int rank, const std::vector<TensorPart>& parts, const TensorSource& source,
+                                  WriteObserver* observer = nullptr);
 
 // All .safetensors files of a folder as one set of whole tensors, whatever layout wrote them. One thread at a time.
 class ShardedFolder {

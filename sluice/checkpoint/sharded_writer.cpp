@@ -42,9 +42,10 @@ std::vector<std::vector<std::size_t>> assign(const std::vector<TensorPart>& part
 
 }  // namespace
 
-void write_shard(const fs::path& folder, int rank, const std::vector<TensorPart>& parts, const TensorSource& source,
-                 WriteObserver* observer) {
+std::vector<fs::path> write_shard(const fs::path& folder, int rank, const std::vector<TensorPart>& parts, const TensorSource& source,
+                                  WriteObserver* observer) {
   const auto files = assign(parts);
+  std::vector<fs::path> written;
   for (std::size_t f = 0; f < files.size(); ++f) {
     const fs::path path = folder / file_name(rank, f + 1, files.size());
     std::vector<TensorSpec> tensors;
@@ -59,7 +60,9 @@ void write_shard(const fs::path& folder, int rank, const std::vector<TensorPart>
         path, tensors, [&](std::size_t i) { return source(files[f][i]); },
         {{"DCP_SHARDING_INFO", dump_json(sharding)}, {"DCP_VERSION", "1.0"}, {"format", "pt"}, {"sluice_global_shape", dump_json(shapes)}},
         SafetensorsWriter::Checksums::kPerTensor, observer);
+    written.push_back(path);
   }
+  return written;
 }
 
 }  // namespace sluice::checkpoint

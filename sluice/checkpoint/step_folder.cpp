@@ -1,6 +1,7 @@
 #include "sluice/checkpoint/step_folder.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <map>
 
@@ -25,6 +26,11 @@ std::vector<std::string> entry_names(const fs::path& run) {
   if (failed) throw Error("cannot read the folder " + folder.string() + ": " + failed.message(), "check the path and that you may read it");
   std::ranges::sort(names);
   return names;
+}
+
+// A name of its own for each save: what is left of an abandoned one, which other ranks may still write, does not get into the next.
+std::string temporary_name(std::int64_t step) {
+  return std::string(kTemporaryPrefix) + step_name(step) + "-" + std::to_string(std::chrono::steady_clock::now().time_since_epoch().count());
 }
 
 std::string replaced_name(std::int64_t step) { return std::string(kReplacedPrefix) + step_name(step); }
@@ -60,7 +66,7 @@ std::optional<std::int64_t> step_of(std::string_view folder_name) {
 fs::path checkpoints_folder(const fs::path& run) { return run / "checkpoints"; }
 
 StepFolderWriter::StepFolderWriter(const fs::path& run, std::int64_t step, std::uint64_t needed_bytes, WriteObserver* observer)
-    : run_(run), temporary_(checkpoints_folder(run) / (std::string(kTemporaryPrefix) + step_name(step))), step_(step), observer_(observer) {
+    : run_(run), temporary_(checkpoints_folder(run) / temporary_name(step)), step_(step), observer_(observer) {
   clean_temporaries(run, observer);
   check_disk(run, step, needed_bytes);
   create_folder_observed(temporary_, observer);
@@ -104,6 +110,10 @@ std::vector<StepFolder> list_steps(const fs::path& run) {
 }
 
 std::optional<LatestStep> find_latest(const fs::path& run, Verify verify) {
+  return find_latest(run, [&](const fs::path& folder) { return manifest_fault(folder, verify); });
+}
+
+std::optional<LatestStep> find_latest(const fs::path& run, const FindFault& find_fault) {
   const fs::path pointer = checkpoints_folder(run) / kLatest;
   const auto named = read_pointer(run, kLatest);
   std::error_code failed;
@@ -113,7 +123,7 @@ std::optional<LatestStep> find_latest(const fs::path& run, Verify verify) {
   std::ranges::stable_partition(steps, [&](const StepFolder& folder) { return folder.step == named; });
   std::string last_fault;
   for (const StepFolder& folder : steps) {
-    const auto fault = folder.fault || verify == Verify::kSizes ? folder.fault : manifest_fault(folder.path, verify);
+    const auto fault = folder.fault ? folder.fault : find_fault(folder.path);
     if (!fault) {
       if (folder.step == named) return LatestStep{folder.step, folder.path, ""};
       return LatestStep{folder.step, folder.path, why + "; going on from " + folder.path.string() + ", the newest whole checkpoint"};

@@ -5,6 +5,7 @@
 //   .replaced-step-00000500/  the former checkpoint of a step that is saved again, until the new one is in place
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -67,9 +68,13 @@ struct LatestStep {
   std::string note;  // why this is not the one that `latest` names; empty when it is
 };
 
-// The whole checkpoint to go on from: the one that `latest` names, else the newest, each looked at as `verify` says before it is taken.
-// Nothing when none was ever saved; Error when there are checkpoints, or a `latest`, but nothing whole to go on from.
+// What keeps a step folder from being a whole checkpoint, as manifest_fault().
+using FindFault = std::function<std::optional<std::string>(const fs::path& step_folder)>;
+
+// The whole checkpoint to go on from: the one that `latest` names, else the newest, each looked at as `verify` says, or by `find_fault`, before it
+// is taken. Nothing when none was ever saved; Error when there are checkpoints, or a `latest`, but nothing whole to go on from.
 std::optional<LatestStep> find_latest(const fs::path& run, Verify verify = Verify::kSizes);
+std::optional<LatestStep> find_latest(const fs::path& run, const FindFault& find_fault);
 
 // The step folder that a pointer file (`latest` or `best`) names; any other path as it is.
 fs::path follow_pointer(const fs::path& path);

@@ -50,7 +50,7 @@ int bench_train(const Arguments& arguments) {
   optim::AdamW optimizer(settings, store);
   train::StepConfig step_config;
   step_config.objective.aux_coef = config.router_aux_loss_coef;
-  step_config.recompute = b.recompute;
+  step_config.activations = b.recompute;
   const dist::Mesh alone = dist::single_process_mesh();
   const parallel::Holders holders(alone, [&](const dist::Place&) { return specs; }, parallel::Zero::kNone);
   parallel::SharedParameters shared(holders, store);

@@ -5,6 +5,7 @@
 #include "sluice/cli/hub.h"
 #include "sluice/cli/model_flags.h"
 #include "sluice/cli/parse.h"
+#include "sluice/cli/ranks.h"
 #include "sluice/config/value.h"
 #include "sluice/convert/convert.h"
 
@@ -86,9 +87,7 @@ convert::Options options_of(ConvertFlags& flags) {
   return options;
 }
 
-}  // namespace
-
-int run_convert(const Arguments& arguments, Log& log) {
+int convert_here(const Arguments& arguments, Log& log) {
   CLI::App app("Converts a model's weights between layouts and types; every tensor is used and written exactly once.", "sluice convert");
   ConvertFlags flags;
   declare(app, flags);
@@ -96,6 +95,13 @@ int run_convert(const Arguments& arguments, Log& log) {
   if (!flags.other.framework.empty()) log.note(framework_note(flags.other.framework));
   convert::convert(options_of(flags), log);
   return 0;
+}
+
+}  // namespace
+
+int run_convert(const Arguments& arguments, Log& log) {
+  // One rank converts, tensor by tensor; the others end when it does, as it does.
+  return on_ranks(log, [&](dist::Mesh& mesh) { return together(mesh, [&] { return mesh.leads() ? convert_here(arguments, log) : 0; }); });
 }
 
 }  // namespace sluice::cli

@@ -15,6 +15,7 @@
 #include "sluice/cli/data_settings.h"
 #include "sluice/cli/hub.h"
 #include "sluice/cli/model_flags.h"
+#include "sluice/cli/ranks.h"
 #include "sluice/config/fields.h"
 #include "sluice/data/data_file.h"
 #include "sluice/eval/answers.h"
@@ -175,53 +176,77 @@ void print_figures(const monitor::Evaluation& evaluation, const data::Categories
   table("share of tokens by label and expert", routing.label_expert, [&](std::size_t i) { return categories.names().at(i); });
 }
 
-}  // namespace
+// The rows, and what they are read and judged by.
+struct Rows {
+  std::unique_ptr<text::Tokenizer> tokenizer;
+  std::optional<eval::RoutingFile> supervision;
+  data::Categories categories;
+  std::unique_ptr<data::Dataset> dataset;
+};
 
-int run_eval(const Arguments& arguments, Log& log) {
-  CLI::App app("Loss, perplexity, exact match and routing of a model on a file of rows.", "sluice eval");
-  EvalFlags flags;
-  declare(app, flags);
-  Arguments rest = arguments;
-  const std::vector<config::Setting> settings = take_settings(rest, {"--json"});
-  if (parse(app, rest) == Parsed::kHelpShown) return 0;
+Rows open_rows(const EvalFlags& flags, const data::DataConfig& config, const checkpoint::ModelFolder& model) {
+  const std::optional<fs::path> given = flags.tokenizer.empty() ? std::nullopt : std::optional<fs::path>(find_model(flags.tokenizer));
+  Rows rows{generate::open_model_tokenizer(model, given), eval::read_routing_file(model.path), {}, nullptr};
+  if (rows.supervision) forbid(flags.categories.option(), "of a model whose " + std::string(eval::kRoutingFileName) + " names them", "leave it out");
+  rows.categories = rows.supervision ? data::Categories(rows.supervision->categories) : flags.categories.value();
+  rows.dataset = data::open_dataset(flags.data, config, {rows.tokenizer.get(), model.config->vocab_size(), data::LabelPolicy::kOptional, given.value_or(model.path), rows.categories}, flags.max_samples);
+  return rows;
+}
 
-  data::DataConfig config = data_config(flags, settings);
-  const data::DataFile rows(flags.data);  // says what is wrong with it before the model is read
-  const generate::LoadedModel loaded = generate::open_model(flags.model.folder(), flags.model.scalar_type(), flags.model.adapter_folders());
-  if ((config.format == data::Format::kText || data::has_conversations(config.format)) && config.seq_length == 0) config.seq_length = loaded.folder.config->max_positions();
-  const auto tokenizer =
-      generate::open_model_tokenizer(loaded.folder, flags.tokenizer.empty() ? std::nullopt : std::optional<fs::path>(find_model(flags.tokenizer)));
-  const auto supervision = eval::read_routing_file(loaded.folder.path);
-  if (supervision) forbid(flags.categories.option(), "of a model whose " + std::string(eval::kRoutingFileName) + " names them", "leave it out");
-  const data::Categories categories = supervision ? data::Categories(supervision->categories) : flags.categories.value();
-  const data::RowNeeds needs{tokenizer.get(), loaded.folder.config->vocab_size(), data::LabelPolicy::kOptional,
-                             flags.tokenizer.empty() ? loaded.folder.path : find_model(flags.tokenizer), categories};
-  const auto dataset = data::open_dataset(flags.data, config, needs, flags.max_samples);
-  log.info(data::describe(dataset->counts(), categories));
-
-  if (!supervision && dataset->counts().unlabelled < dataset->size()) {
-    log.note(loaded.folder.path.string() + " has no " + eval::kRoutingFileName +
-             ": routing accuracy and KL, which need the labels' preferences, are not measured");
-  }
+eval::EvaluateOptions options_of(const EvalFlags& flags, const data::DataConfig& config, const Rows& rows, Log& log) {
   eval::EvaluateOptions options;
   options.batch_size = flags.batch_size;
-  options.categories = categories;
-  options.supervision = supervision ? &*supervision : nullptr;
-  options.tokenizer = tokenizer.get();
+  options.categories = rows.categories;
+  options.supervision = rows.supervision ? &*rows.supervision : nullptr;
+  options.tokenizer = rows.tokenizer.get();
   options.max_target_length = config.max_target_length;
   if (config.format == data::Format::kQa)
-    options.exact_match_rows = flags.exact_match_samples < 0 ? dataset->size() : flags.exact_match_samples;
+    options.exact_match_rows = flags.exact_match_samples < 0 ? rows.dataset->size() : flags.exact_match_samples;
   if (data::has_conversations(config.format)) {
     options.answered_rows = std::max<std::int64_t>(0, flags.exact_match_samples);
     if (config.max_target_length == 0) options.max_target_length = eval::AnswerOptions{}.max_tokens;
   }
-  options.on_progress = Progress(log, dataset->size());
-  const monitor::Evaluation evaluation = eval::evaluate(loaded.runnable(), *dataset, options);
+  options.on_progress = Progress(log, rows.dataset->size());
+  return options;
+}
+
+int evaluate(const Arguments& arguments, dist::Mesh& mesh, Log& log) {
+  CLI::App app("Loss, perplexity, exact match and routing of a model on a file of rows.", "sluice eval");
+  EvalFlags flags;
+  declare(app, flags);
+  Arguments rest = arguments;
+  std::vector<config::Setting> settings;
+  const auto read = [&] {
+    settings = take_settings(rest, {"--json"});
+    return parse(app, rest);
+  };
+  if (together(mesh, read) == Parsed::kHelpShown) return 0;
+  data::DataConfig config = together(mesh, [&] {
+    const data::DataConfig given = data_config(flags, settings);
+    const data::DataFile file(flags.data);  // says what is wrong with it before the model is read
+    return given;
+  });
+  const generate::LoadedModel loaded = flags.model.load(mesh);
+  if ((config.format == data::Format::kText || data::has_conversations(config.format)) && config.seq_length == 0) config.seq_length = loaded.folder.config->max_positions();
+  const Rows rows = together(mesh, [&] { return open_rows(flags, config, loaded.folder); });
+  log.info(data::describe(rows.dataset->counts(), rows.categories));
+  if (!rows.supervision && rows.dataset->counts().unlabelled < rows.dataset->size()) {
+    log.note(loaded.folder.path.string() + " has no " + eval::kRoutingFileName +
+             ": routing accuracy and KL, which need the labels' preferences, are not measured");
+  }
+  monitor::Evaluation evaluation;
+  alike(mesh, [&] { evaluation = eval::evaluate(loaded.runnable(), *rows.dataset, options_of(flags, config, rows, log)); });
   if (flags.json)
     std::cout << dump_json(with_all_keys(evaluation)) << std::endl;
   else
-    print_figures(evaluation, categories, std::cout);
+    print_figures(evaluation, rows.categories, std::cout);
   return 0;
+}
+
+}  // namespace
+
+int run_eval(const Arguments& arguments, Log& log) {
+  return on_ranks(log, [&](dist::Mesh& mesh) { return evaluate(arguments, mesh, log); });
 }
 
 }  // namespace sluice::cli

@@ -8,6 +8,7 @@
 #include "sluice/cli/chat.h"
 #include "sluice/cli/hub.h"
 #include "sluice/cli/model_flags.h"
+#include "sluice/cli/ranks.h"
 #include "sluice/cli/standard_streams.h"
 #include "sluice/config/value.h"
 #include "sluice/generate/answer.h"
@@ -127,41 +128,64 @@ void continue_text(const generate::Runnable& runnable, const text::Tokenizer& to
   write_now(std::cout, flags.json ? dump_json(OrderedJson{{"text", answer.text}, {"ids", answer.ids}}) + "\n" : "\n");
 }
 
-void continue_all(const generate::Runnable& runnable, const text::Tokenizer* tokenizer, GenerateFlags& flags) {
-  if (!tokenizer && !flags.stop_strings.empty())
+// What texts need of the model's folder, or of --tokenizer.
+struct Texts {
+  std::unique_ptr<text::Tokenizer> tokenizer;         // null where there is none
+  std::unique_ptr<text::ChatTemplate> chat_template;  // with --chat alone
+  std::vector<std::vector<std::int32_t>> prompts;     // without --chat
+  std::vector<std::string> messages;                  // with it; none: standard input has them
+};
+
+void open_chat(GenerateFlags& flags, const fs::path& template_folder, Texts& texts) {
+  texts.chat_template = text::ChatTemplate::open(template_folder);
+  if (!texts.tokenizer || !texts.chat_template) {
+    throw Error(
+        "--chat needs a " + std::string(texts.tokenizer ? "chat template" : "tokenizer") + ", which " + template_folder.string() + " lacks",
+        "name a folder that has tokenizer and chat template with --tokenizer, or leave --chat out");
+  }
+  if (const auto end = generate::turn_end_id(*texts.chat_template, *texts.tokenizer); end && !flags.ignore_eos) flags.options.stop_ids.push_back(*end);
+  texts.messages = flags.prompts_file.empty() ? flags.prompts : lines_of(flags.prompts_file);
+}
+
+Texts open_texts(GenerateFlags& flags, const generate::LoadedModel& loaded) {
+  const std::optional<fs::path> given = flags.tokenizer.empty() ? std::nullopt : std::optional<fs::path>(find_model(flags.tokenizer));
+  Texts texts;
+  texts.tokenizer = generate::open_model_tokenizer(loaded.folder, given);
+  if (!flags.ignore_eos) flags.options.stop_ids = generate::stop_ids(loaded.folder, texts.tokenizer.get());
+  if (flags.chat) {
+    open_chat(flags, given.value_or(loaded.folder.path), texts);
+    return texts;
+  }
+  if (!texts.tokenizer && !flags.stop_strings.empty())
     throw Error("--stop needs a tokenizer, which the folder of the model lacks", "name one with --tokenizer, or leave --stop out");
-  const auto prompts = prompt_ids(flags, tokenizer);
+  texts.prompts = prompt_ids(flags, texts.tokenizer.get());
   // All are checked before the first is answered.
-  for (std::size_t i = 0; i < prompts.size(); ++i)
-    generate::require_runnable(runnable, prompts[i], flags.options.max_tokens, "prompt " + std::to_string(i + 1));
-  for (std::size_t i = 0; i < prompts.size(); ++i) {
+  for (std::size_t i = 0; i < texts.prompts.size(); ++i)
+    generate::require_runnable(loaded.runnable(), texts.prompts[i], flags.options.max_tokens, "prompt " + std::to_string(i + 1));
+  return texts;
+}
+
+void continue_all(const generate::Runnable& runnable, const Texts& texts, GenerateFlags& flags) {
+  for (std::size_t i = 0; i < texts.prompts.size(); ++i) {
     flags.options.first_index = i;
-    if (tokenizer)
-      continue_text(runnable, *tokenizer, prompts[i], flags);
+    if (texts.tokenizer)
+      continue_text(runnable, *texts.tokenizer, texts.prompts[i], flags);
     else
-      continue_ids(runnable, prompts[i], flags);
+      continue_ids(runnable, texts.prompts[i], flags);
   }
 }
 
-void run_chat(const generate::Runnable& runnable, const text::Tokenizer* tokenizer, const fs::path& template_folder, GenerateFlags& flags) {
-  const auto chat_template = text::ChatTemplate::open(template_folder);
-  if (!tokenizer || !chat_template) {
-    throw Error(
-        "--chat needs a " + std::string(tokenizer ? "chat template" : "tokenizer") + ", which " + template_folder.string() + " lacks",
-        "name a folder that has tokenizer and chat template with --tokenizer, or leave --chat out");
-  }
-  if (const auto end = generate::turn_end_id(*chat_template, *tokenizer); end && !flags.ignore_eos) flags.options.stop_ids.push_back(*end);
+void run_chat(const generate::Runnable& runnable, const Texts& texts, GenerateFlags& flags) {
   const std::optional<std::string> system = flags.system_option->count() > 0 ? std::optional(flags.system) : std::nullopt;
-  const auto begin = [&] { return generate::Chat(runnable, *tokenizer, *chat_template, flags.options, flags.stop_strings, system); };
-  if (flags.prompts.empty() && flags.prompts_file.empty()) {
+  const auto begin = [&] { return generate::Chat(runnable, *texts.tokenizer, *texts.chat_template, flags.options, flags.stop_strings, system); };
+  if (texts.messages.empty()) {
     generate::Chat chat = begin();
     return converse(chat, flags.form(), std::cin, std::cout);
   }
-  const std::vector<std::string> messages = flags.prompts.empty() ? lines_of(flags.prompts_file) : flags.prompts;
-  for (std::size_t i = 0; i < messages.size(); ++i) {
+  for (std::size_t i = 0; i < texts.messages.size(); ++i) {
     flags.options.first_index = i;
     generate::Chat chat = begin();
-    answer_message(chat, messages[i], flags.form(), std::cout);
+    answer_message(chat, texts.messages[i], flags.form(), std::cout);
   }
 }
 
@@ -177,27 +201,46 @@ std::string summary(const generate::DraftCounts& counts) {
   return "draft: " + std::to_string(counts.taken) + " of " + std::to_string(counts.guessed) + " guessed tokens taken (" + share + ")";
 }
 
-}  // namespace
+// What one process does and several cannot.
+void check(const GenerateFlags& flags, std::int64_t processes) {
+  if (processes == 1) return;
+  if (flags.chat && flags.prompts.empty() && flags.prompts_file.empty()) {
+    throw Error("--chat reads a conversation from standard input, which " + std::to_string(processes) + " processes do not share", "give --prompt TEXT or --prompts-file FILE, or run one process");
+  }
+  if (flags.options.draft != generate::Draft::kNone && flags.model.layout.pipeline_model_parallel_size > 1) {
+    throw Error("--draft guesses with the last layers and the embedding at once, and --pipeline-model-parallel-size " + std::to_string(flags.model.layout.pipeline_model_parallel_size) + " parts them",
+                "leave one of the two out");
+  }
+}
 
-int run_generate(const Arguments& arguments, Log& log) {
+Parsed read_flags(CLI::App& app, const Arguments& arguments, GenerateFlags& flags, std::int64_t processes) {
+  if (parse(app, arguments) == Parsed::kHelpShown) return Parsed::kHelpShown;
+  check(flags);
+  if (!flags.draft.empty()) flags.options.draft = draft_of(flags.draft);
+  check(flags, processes);
+  return Parsed::kRun;
+}
+
+int generate_texts(const Arguments& arguments, dist::Mesh& mesh, Log& log) {
   CLI::App app("Continues prompts with a model: greedy, or sampled with --temperature.", "sluice generate");
   GenerateFlags flags;
   declare(app, flags);
-  if (parse(app, arguments) == Parsed::kHelpShown) return 0;
-  check(flags);
-  if (!flags.draft.empty()) flags.options.draft = draft_of(flags.draft);
+  if (together(mesh, [&] { return read_flags(app, arguments, flags, mesh.world->size()); }) == Parsed::kHelpShown) return 0;
   flags.options.draft_counts = &flags.draft_counts;
-
-  const generate::LoadedModel loaded = generate::open_model(flags.model.folder(), flags.model.scalar_type(), flags.model.adapter_folders());
-  const auto tokenizer = generate::open_model_tokenizer(
-      loaded.folder, flags.tokenizer.empty() ? std::nullopt : std::optional<fs::path>(find_model(flags.tokenizer)));
-  if (!flags.ignore_eos) flags.options.stop_ids = generate::stop_ids(loaded.folder, tokenizer.get());
-  if (flags.chat)
-    run_chat(loaded.runnable(), tokenizer.get(), flags.tokenizer.empty() ? loaded.folder.path : find_model(flags.tokenizer), flags);
-  else
-    continue_all(loaded.runnable(), tokenizer.get(), flags);
+  const generate::LoadedModel loaded = flags.model.load(mesh);
+  const Texts texts = together(mesh, [&] { return open_texts(flags, loaded); });
+  alike(mesh, [&] {
+    if (flags.chat) run_chat(loaded.runnable(), texts, flags);
+    else continue_all(loaded.runnable(), texts, flags);
+  });
   if (flags.draft_counts.guessed > 0) log.info(summary(flags.draft_counts));
   return 0;
+}
+
+}  // namespace
+
+int run_generate(const Arguments& arguments, Log& log) {
+  return on_ranks(log, [&](dist::Mesh& mesh) { return generate_texts(arguments, mesh, log); });
 }
 
 }  // namespace sluice::cli

@@ -7,10 +7,12 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include <algorithm>
+#include <cstdlib>
 #include <numeric>
 
 #include "sluice/base/error.h"
 #include "sluice/dist/observers.h"
+#include "sluice/dist/own_address.h"
 
 namespace sluice::dist {
 namespace {
@@ -76,10 +78,11 @@ class Started final : public Pending {
 class GlooGroup final : public Group {
  public:
   GlooGroup(const std::string& name, const c10::intrusive_ptr<c10d::Store>& store, std::int64_t rank, std::int64_t size, std::chrono::seconds patience,
-            const std::shared_ptr<Observers>& observers)
-      : member_(std::make_shared<Member>(name, "rank " + std::to_string(rank) + " of " + std::to_string(size) + " of the group " + name, observers)), counts_(observers->traffic.of_group(name)) {
+            const std::shared_ptr<Observers>& observers, const std::shared_ptr<gloo::transport::Device>& device)
+      : member_(std::make_shared<Member>(name, "rank " + std::to_string(rank) + " of " + std::to_string(size) + " of the group " + name, observers)),
+        counts_(observers->traffic.of_group(name)) {
     auto options = ProcessGroupGloo::Options::create(patience);
-    options->devices.push_back(ProcessGroupGloo::createDefaultDevice());
+    options->devices.push_back(device);
     options->threads = 2;
     Watch* watch = observers->watch;
     if (watch) watch->enter(Operation::kConnect, name);
@@ -154,7 +157,25 @@ class GlooGroup final : public Group {
 
 struct Meeting::Store {
   c10::intrusive_ptr<c10d::Store> at;
+  std::shared_ptr<gloo::transport::Device> device;  // that groups talk through
 };
+
+namespace {
+
+// The network that leads to where the ranks meet: a host's name may stand for another one. GLOO_SOCKET_IFNAME names one, as for torch.
+std::shared_ptr<gloo::transport::Device> make_device(const Rendezvous& here) {
+  if (const char* name = std::getenv("GLOO_SOCKET_IFNAME"); name && *name) {
+    try {
+      return ProcessGroupGloo::createDeviceForInterface(name);
+    } catch (const std::exception& error) {
+      throw Error(std::string("GLOO_SOCKET_IFNAME = ") + name + " cannot be used: " + first_sentence(error), "name a network interface of this host (ip address), or leave the variable out");
+    }
+  }
+  const std::string own = own_address_towards(here.address, here.port);
+  return own.empty() ? ProcessGroupGloo::createDefaultDevice() : ProcessGroupGloo::createDeviceForHostname(own);
+}
+
+}  // namespace
 
 Meeting::Meeting(const Rendezvous& rendezvous, std::chrono::seconds patience) : store_(std::make_unique<Store>()), rendezvous_(rendezvous), observers_(std::make_shared<Observers>()) {
   c10d::TCPStoreOptions options;
@@ -169,6 +190,7 @@ Meeting::Meeting(const Rendezvous& rendezvous, std::chrono::seconds patience) : 
     throw Error("the ranks cannot meet at " + rendezvous.address + ":" + std::to_string(rendezvous.port) + ": " + first_sentence(error),
                 "see that all " + std::to_string(rendezvous.world) + " ranks are started, that MASTER_ADDR is a host that each reaches, and that nothing else has the port MASTER_PORT");
   }
+  store_->device = make_device(rendezvous);
 }
 
 Meeting::~Meeting() = default;
@@ -179,7 +201,7 @@ std::unique_ptr<Group> Meeting::group(const std::string& name, const std::vector
   if (ranks.size() == 1) return self_group();
   const std::string path = name + "/" + std::to_string(ranks[0]);
   return std::make_unique<GlooGroup>(name, c10::make_intrusive<c10d::PrefixStore>(path, store_->at), own - ranks.begin(), static_cast<std::int64_t>(ranks.size()), patience,
-                                     observers_);
+                                     observers_, store_->device);
 }
 
 std::string Meeting::from_rank0(const std::string& name, const std::string& text) const {

@@ -17,9 +17,11 @@ std::string step_of(const Beat& beat) { return beat.step == 0 ? " before the fir
 
 // "during the all-reduce of the group world at step 17"
 std::string place_of(const Beat& beat) {
-  if (beat.operation.empty()) return "before its first exchange";
+  if (beat.operation.empty()) return "at the start of the run";
   return (beat.where == Where::kOutside ? "after " : "during ") + exchange_of(beat) + step_of(beat);
 }
+
+double seconds(std::chrono::duration<double> time) { return time.count(); }
 
 std::string seconds_of(const Beat& beat) { return std::to_string(static_cast<std::int64_t>(beat.seconds)) + " s"; }
 
@@ -68,12 +70,13 @@ void Judge::forgive(Clock::time_point now) {
 }
 
 std::int64_t Judge::deputy() const {
-  std::int64_t out = 0;
-  for (std::int64_t rank = static_cast<std::int64_t>(ranks_.size()) - 1; rank > 0; --rank) {
-    const bool elsewhere = at(rank).process.host != at(0).process.host;
-    if (at(rank).here() && (elsewhere || out == 0 || at(out).process.host == at(0).process.host)) out = rank;
+  std::int64_t neighbour = 0;
+  for (std::int64_t rank = 1; rank < static_cast<std::int64_t>(ranks_.size()); ++rank) {
+    if (!at(rank).here()) continue;
+    if (at(rank).process.host != at(0).process.host) return rank;
+    if (neighbour == 0) neighbour = rank;
   }
-  return out;
+  return neighbour;
 }
 
 std::optional<std::int64_t> Judge::longest(Where where) const {
@@ -84,13 +87,12 @@ std::optional<std::int64_t> Judge::longest(Where where) const {
   return out;
 }
 
-bool Judge::any_lost() const { return longest(Where::kLost).has_value(); }
-
 // Where the others miss `rank`, or else where it said last that it is.
 std::string Judge::missed_in(std::int64_t rank) const {
-  const auto lost = longest(Where::kLost), waiting = longest(Where::kInside);
-  const bool missed = lost || (waiting && *waiting != rank && at(*waiting).beat.seconds * 1000 > static_cast<double>(times_.beat.count()));
-  return place_of(at(missed ? lost.value_or(waiting.value_or(rank)) : rank).beat);
+  if (const auto lost = longest(Where::kLost)) return place_of(at(*lost).beat);
+  const auto waiting = longest(Where::kInside);
+  const bool is_missed = waiting && *waiting != rank && at(*waiting).beat.seconds > seconds(times_.settle) / 2;
+  return place_of(at(is_missed ? *waiting : rank).beat);
 }
 
 Verdict Judge::verdict(std::int64_t rank, const std::string& problem, const std::string& remedy) const {
@@ -102,16 +104,17 @@ Verdict Judge::verdict(std::int64_t rank, const std::string& problem, const std:
 std::optional<Verdict> Judge::of_rank(std::int64_t rank, Clock::time_point now) const {
   const Rank& it = at(rank);
   if (it.ended) {
-    if (!any_lost()) return std::nullopt;
+    if (!longest(Where::kLost)) return std::nullopt;
     Verdict out = verdict(rank, "ended " + place_of(it.beat), "see what it says itself");
     out.teller.reset();
     return out;
   }
-  if (it.missed) {
-    if (now - *it.missed < times_.settle) return std::nullopt;
-    return verdict(rank, "died " + missed_in(rank), "see its messages and its host's kernel log (was memory short?)");
-  }
-  if (!it.heard || now - *it.heard < times_.silence) return std::nullopt;
+  if (!it.heard) return std::nullopt;
+  const bool is_due = it.missed ? now - *it.missed >= times_.settle : now - *it.heard >= times_.silence;
+  if (!is_due) return std::nullopt;
+  // A rank of its host ends a stopped one: its connections close then, after a long silence.
+  const bool died = it.missed && *it.missed - *it.heard < times_.silence / 2;
+  if (died) return verdict(rank, "died " + missed_in(rank), "see its messages and its host's kernel log (was memory short?)");
   return verdict(rank, "stopped answering " + missed_in(rank), "see that the host is up and connected, and that nothing stopped the process");
 }
 
@@ -127,7 +130,7 @@ std::optional<Verdict> Judge::of_all(Clock::time_point now) const {
 // An exchange failed, and after all the time that shows a rank silent every rank is still there.
 std::optional<Verdict> Judge::unexplained() const {
   const auto lost = longest(Where::kLost);
-  if (!lost || at(*lost).beat.seconds * 1000 < static_cast<double>((times_.silence + times_.settle).count())) return std::nullopt;
+  if (!lost || at(*lost).beat.seconds < seconds(times_.silence + times_.settle)) return std::nullopt;
   const Beat& beat = at(*lost).beat;
   Verdict out = verdict(*lost, "failed " + place_of(beat) + ": " + beat.failure, "see that the hosts reach each other");
   out.teller = 0;
@@ -136,10 +139,11 @@ std::optional<Verdict> Judge::unexplained() const {
 
 std::optional<Verdict> Judge::hung() const {
   const auto waiting = longest(Where::kInside), away = longest(Where::kOutside);
-  const double patience = std::chrono::duration<double>(times_.patience).count();
+  const double patience = seconds(times_.patience);
   if (!waiting || !away || at(*waiting).beat.seconds < patience || at(*away).beat.seconds < patience) return std::nullopt;
   const Beat &waits = at(*waiting).beat, &stays = at(*away).beat;
-  return verdict(*away, "does not go on " + place_of(stays) + " for " + seconds_of(stays) + "; rank " + std::to_string(*waiting) + " has waited for " + seconds_of(waits) + " in " + exchange_of(waits),
+  const std::string other = "rank " + std::to_string(*waiting) + " has waited for " + seconds_of(waits) + " in " + exchange_of(waits);
+  return verdict(*away, "does not go on " + place_of(stays) + " for " + seconds_of(stays) + "; " + other,
                  "see what it does (gdb -p, py-spy, its messages), and raise the patience if its work takes as long");
 }
 
@@ -148,14 +152,16 @@ std::optional<Verdict> Judge::apart() const {
   std::map<std::string, std::vector<std::int64_t>> waiting;
   for (std::int64_t rank = 0; rank < static_cast<std::int64_t>(ranks_.size()); ++rank) {
     const Beat& beat = at(rank).beat;
-    if (!at(rank).here() || beat.where != Where::kInside || beat.seconds < std::chrono::duration<double>(times_.patience).count()) return std::nullopt;
+    if (!at(rank).here() || beat.where != Where::kInside || beat.seconds < seconds(times_.patience)) return std::nullopt;
     waiting[place_of(beat)].push_back(rank);
   }
   if (waiting.size() < 2) return std::nullopt;  // an exchange's own time limit ends it
   const auto fewer = [](const auto& a, const auto& b) { return a.second.size() < b.second.size(); };
   const auto fewest = std::ranges::min_element(waiting, fewer), most = std::ranges::max_element(waiting, fewer);
-  return verdict(fewest->second.back(), "waits " + fewest->first + " for " + seconds_of(at(fewest->second.back()).beat) + ", rank " + std::to_string(most->second.front()) + " " + most->first +
-                     ": ranks that do not take the same steps", "report this with both ranks' messages");
+  const std::int64_t rank = fewest->second.back();
+  const std::string other = "rank " + std::to_string(most->second.front()) + " " + most->first;
+  return verdict(rank, "waits " + fewest->first + " for " + seconds_of(at(rank).beat) + ", " + other + ": ranks that do not take the same steps",
+                 "report this with both ranks' messages");
 }
 
 }  // namespace sluice::dist

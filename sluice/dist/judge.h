@@ -74,7 +74,6 @@ class Judge {
   const Rank& at(std::int64_t rank) const { return ranks_[static_cast<std::size_t>(rank)]; }
   Rank& at(std::int64_t rank) { return ranks_[static_cast<std::size_t>(rank)]; }
   std::optional<std::int64_t> longest(Beat::Where where) const;  // the rank that is there for longest
-  bool any_lost() const;
   std::string missed_in(std::int64_t rank) const;
   std::optional<Verdict> hung() const;
   std::optional<Verdict> apart() const;

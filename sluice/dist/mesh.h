@@ -12,6 +12,7 @@
 #include "sluice/dist/gloo.h"
 #include "sluice/dist/grid.h"
 #include "sluice/dist/group.h"
+#include "sluice/dist/watch.h"
 
 namespace sluice::dist {
 
@@ -26,6 +27,9 @@ struct Mesh {
   GridSizes sizes;
   Place place;
   std::unique_ptr<Group> tensor, context, replica, rows, stage, pipeline, experts;
+
+  // Ends the run where a rank is gone; null in one process. The last member, as it is to end before the groups.
+  std::shared_ptr<Watch> watch;
 
   bool leads() const { return rank == 0; }  // the rank that writes and shows what is everybody's
 

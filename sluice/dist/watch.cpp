@@ -25,6 +25,12 @@ std::unique_ptr<WatchPost> make_post(const Rendezvous& here, const WatchTimes& t
   return post;
 }
 
+// At once and past all buffers: the process may be ended at any time now.
+void say(const Verdict& verdict) {
+  const std::string text = std::string("error: ") + Error(verdict.problem, verdict.remedy).what() + "\n";
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
+}
+
 }  // namespace
 
 Watch::Watch(const Rendezvous& here, const WatchTimes& times, const FromRank0& from_rank0) : rank_(here.rank), times_(times), post_(make_post(here, times, from_rank0)) {
@@ -35,7 +41,7 @@ Watch::Watch(const Rendezvous& here, const WatchTimes& times, const FromRank0& f
 Watch::~Watch() {
   {
     const std::lock_guard lock(mutex_);
-    if (gave_up_) end_process(*verdict_);
+    if (gave_up_) _exit(kEndedStatus);
     ending_ = true;
   }
   changed_.notify_all();
@@ -103,7 +109,7 @@ void Watch::work() {
     if (now - std::exchange(before, now) > kLate) post_->forgive(now);
     const bool newly_lost = own.where == Where::kLost && told_where != Where::kLost;
     if (newly_lost || now - told >= times_.beat) {
-      post_->tell(own, now);
+      post_->tell(own);
       told = now;
       told_where = own.where;
     }
@@ -114,32 +120,25 @@ void Watch::work() {
 void Watch::act(const Verdict& verdict) {
   // A stopped process does not read that it should end. Its connections close with it.
   if (is_stopped_here(verdict.process)) kill(static_cast<pid_t>(verdict.process.pid), SIGKILL);
-  if (rank_ != 0) end_process(verdict);
+  if (verdict.teller == rank_) say(verdict);
+  if (rank_ != 0) _exit(kEndedStatus);
   {
     const std::lock_guard lock(mutex_);
     verdict_ = verdict;
   }
   changed_.notify_all();
-  let_leader_save(verdict);
+  let_leader_save();
 }
 
 // As long as the main thread is at work on its end: it is not when it has not noticed, or waits for the others again.
-void Watch::let_leader_save(const Verdict& verdict) {
+void Watch::let_leader_save() {
   const auto known = Clock::now();
   while (sleep()) {
     const std::lock_guard lock(mutex_);
     const bool waits = own_.where == Where::kInside;
     const auto idle_since = !gave_up_ ? known : waits ? std::max(since_, known) : Clock::now();
-    if (Clock::now() - idle_since > times_.grace) end_process(verdict);
+    if (Clock::now() - idle_since > times_.grace) _exit(kEndedStatus);
   }
-}
-
-void Watch::end_process(const Verdict& verdict) const {
-  if (verdict.teller == rank_) {
-    const std::string text = std::string("error: ") + Error(verdict.problem, verdict.remedy).what() + "\n";
-    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
-  }
-  _exit(kEndedStatus);
 }
 
 }  // namespace sluice::dist

@@ -17,9 +17,9 @@ namespace sluice::dist {
 // Gives every rank the text that rank 0 calls it with.
 using FromRank0 = std::function<std::string(const std::string& text)>;
 
-// A thread a rank, which tells rank 0 every two seconds where this rank's main thread is. Rank 0 finds ranks that died, do not answer or do not come to
-// where the others wait (judge.h); the others watch rank 0. What ends the run is said once, by rank 0 where it can; then every process
-// ends with kEndedStatus, without waiting for what it is in. Rank 0's main thread may save first, where its exchange fails.
+// A thread a rank, which tells rank 0 every two seconds where this rank's main thread is. Rank 0 finds ranks that died, do not answer or do not
+// come to where the others wait (judge.h); the others watch rank 0. What ends the run is said once, by rank 0 where it can; then every
+// process ends with kEndedStatus, without waiting for what it is in. Rank 0's main thread may save first, where its exchange fails.
 class Watch {
  public:
   static constexpr int kEndedStatus = 2;  // as any failure that a user can mend
@@ -27,8 +27,8 @@ class Watch {
   // `from_rank0` is used here only. Error when this rank does not reach rank 0's watch.
   // From now on SIGTERM comes when torchrun's agent, which started this process, is gone.
   Watch(const Rendezvous& here, const WatchTimes& times, const FromRank0& from_rank0);
-  // Takes leave of the others. Where give_up() has thrown, says why the run ends and ends the process: the threads of Gloo's groups may wait
-  // for a rank that is gone. So it is to be destroyed before the groups.
+  // Takes leave of the others. Where give_up() has thrown, ends the process: the threads of Gloo's groups may wait for a rank that is gone. So
+  // it is to be destroyed before the groups.
   ~Watch();
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
@@ -36,19 +36,18 @@ class Watch {
   void set_step(std::int64_t step);  // that begins, from 1
   void set_patience(std::chrono::milliseconds patience);
 
-  // The main thread waits for others from enter() to leave(). `group` outlives this.
+  // The main thread waits for others from enter() to leave().
   void enter(Operation operation, const std::string& group);
   void leave();
 
-  // For the main thread, when an exchange has failed with `failure`: waits until it is known why. On rank 0 an Error that says so; another rank
-  // ends here.
+  // For the main thread, when an exchange has failed with `failure`: waits until it is known why. On rank 0 an Error of what has been said then;
+  // another rank ends here.
   [[noreturn]] void give_up(Operation operation, const std::string& group, const std::string& failure);
 
  private:
   void work();
   void act(const Verdict& verdict);
-  void let_leader_save(const Verdict& verdict);
-  [[noreturn]] void end_process(const Verdict& verdict) const;
+  void let_leader_save();
   void set_where(Operation operation, const std::string& group, Beat::Where where);  // with the mutex held, as beat()
   Beat beat() const;
   bool sleep();  // until the next round; false when the watch ends
@@ -57,7 +56,7 @@ class Watch {
   const WatchTimes times_;
   std::unique_ptr<WatchPost> post_;  // the thread's
 
-  mutable std::mutex mutex_;  // of all below
+  std::mutex mutex_;  // of all below
   std::chrono::milliseconds patience_ = times_.patience;
   std::condition_variable changed_;
   Beat own_;

@@ -40,7 +40,10 @@ void LeaderPost::send_all(const Json& message) {
   for (auto& [rank, socket] : ranks_) socket.send(line);
 }
 
-void LeaderPost::tell(const Beat& own, Clock::time_point) { send_all({{"beat", to_json(own)}, {"deputy", judge_.deputy()}}); }
+void LeaderPost::tell(const Beat& own) {
+  deputy_ = judge_.deputy();
+  send_all({{"beat", to_json(own)}, {"deputy", deputy_}});
+}
 
 void LeaderPost::say_farewell() {
   send_all({{"farewell", true}});
@@ -49,12 +52,14 @@ void LeaderPost::say_farewell() {
 }
 
 std::optional<Verdict> LeaderPost::listen(const Beat& own, Clock::time_point now) {
+  const std::size_t known = ranks_.size();
   welcome(now);
   judge_.hear(0, own, now);
   for (auto& [rank, socket] : ranks_) {
     for (const std::string& line : socket.receive()) take(rank, socket, parse_json(line, "a rank's sign of life"), now);
     if (socket.closed()) judge_.miss(rank, now);
   }
+  if (ranks_.size() != known || judge_.deputy() != deputy_) tell(own);  // all must know of one and the same deputy
   const auto verdict = judge_.of_all(now);
   if (verdict) send_all({{"verdict", to_json(*verdict)}});
   return verdict;
@@ -97,7 +102,7 @@ FollowerPost::FollowerPost(const Rendezvous& here, const WatchTimes& times, cons
   leader_.send(dump_json(Json{{"token", invited.token}, {"rank", rank_}, {"process", to_json(this_process())}}));
 }
 
-void FollowerPost::tell(const Beat& own, Clock::time_point) { leader_.send(dump_json(Json{{"beat", to_json(own)}})); }
+void FollowerPost::tell(const Beat& own) { leader_.send(dump_json(Json{{"beat", to_json(own)}})); }
 
 void FollowerPost::say_farewell() {
   leader_.send(dump_json(Json{{"farewell", true}}));

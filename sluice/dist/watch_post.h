@@ -16,7 +16,7 @@ class WatchPost {
  public:
   WatchPost(std::int64_t world, const WatchTimes& times) : judge_(world, times) {}
   virtual ~WatchPost() = default;
-  virtual void tell(const Beat& own, Clock::time_point now) = 0;  // sends this rank's sign of life
+  virtual void tell(const Beat& own) = 0;  // sends this rank's sign of life
   // Takes in what has come. What ends the run, once that is known; `own` as it is now.
   virtual std::optional<Verdict> listen(const Beat& own, Clock::time_point now) = 0;
   // This rank ends by itself: says so, and waits a second for the others to have heard.
@@ -34,7 +34,7 @@ class LeaderPost final : public WatchPost {
  public:
   LeaderPost(std::int64_t world, const WatchTimes& times);
   std::string invitation() const;  // for FollowerPosts
-  void tell(const Beat& own, Clock::time_point now) override;
+  void tell(const Beat& own) override;
   std::optional<Verdict> listen(const Beat& own, Clock::time_point now) override;
   void say_farewell() override;
 
@@ -48,13 +48,14 @@ class LeaderPost final : public WatchPost {
   LineListener listener_;
   std::vector<LineSocket> strangers_;  // have not said yet who they are
   std::map<std::int64_t, LineSocket> ranks_;
+  std::int64_t deputy_ = 0;  // that they were told of
 };
 
 // Of the other ranks, which hear rank 0's decisions and watch rank 0.
 class FollowerPost final : public WatchPost {
  public:
   FollowerPost(const Rendezvous& here, const WatchTimes& times, const std::string& invitation);  // Error when rank 0 is not reached
-  void tell(const Beat& own, Clock::time_point now) override;
+  void tell(const Beat& own) override;
   std::optional<Verdict> listen(const Beat& own, Clock::time_point now) override;
   void say_farewell() override;
 

@@ -15,10 +15,15 @@ struct MixtureOutput {
   nn::RouterRecord router;  // of this rank's own tokens in training, of all tokens in inference
 };
 
-// The router: hidden [tokens, hidden] -> the choice for each token.
+// The router: hidden [tokens, hidden] -> the choice for each token. Where the layer is recomputed it is called in the backward pass too: it refers to
+// nothing but the block, and so does a shared expert.
 using Route = std::function<nn::Routing(const at::Tensor& hidden)>;
 
-//   hidden   [tokens, hidden], in the experts' precision, before any tensor region
-MixtureOutput run_experts(const at::Tensor& hidden, const Route& route, const nn::Experts& experts, nn::Scoring scoring, const nn::ForwardContext& context);
+//   hidden         [tokens, hidden], in the experts' precision, before any tensor region
+//   shared_expert  what every token meets beside its own experts, inside the tensor region; may be empty. It is added to these, and computed while
+//                  tokens travel to experts on other ranks
+using SharedExpert = std::function<at::Tensor(const at::Tensor& hidden)>;
+MixtureOutput run_experts(const at::Tensor& hidden, const Route& route, const nn::Experts& experts, nn::Scoring scoring, const nn::ForwardContext& context,
+                          const SharedExpert& shared_expert = {});
 
 }  // namespace sluice::models

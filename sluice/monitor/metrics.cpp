@@ -72,6 +72,8 @@ OrderedJson to_json(const StepMetrics& metrics) {
   if (metrics.dropped_share) row["dropped_share"] = *metrics.dropped_share;
   if (metrics.expert_load) row["expert_load"] = *metrics.expert_load;
   if (metrics.validation) row["validation"] = to_json(*metrics.validation);
+  if (metrics.skipped) row["skipped"] = *metrics.skipped;
+  if (metrics.rolled_back_to) row["rolled_back_to"] = *metrics.rolled_back_to;
   return row;
 }
 
@@ -95,6 +97,8 @@ StepMetrics step_metrics_from_json(const Json& value, const std::string& where) 
   if (fields.has("dropped_share")) metrics.dropped_share = fields.number("dropped_share");
   if (fields.has("expert_load")) metrics.expert_load = fields.matrix("expert_load");
   if (fields.has("validation")) metrics.validation = losses_from_json(fields.at("validation"), where);
+  if (fields.has("skipped")) metrics.skipped = fields.text("skipped");
+  if (fields.has("rolled_back_to")) metrics.rolled_back_to = fields.integer("rolled_back_to");
   return metrics;
 }
 

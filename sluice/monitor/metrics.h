@@ -32,6 +32,9 @@ struct StepMetrics {
   // Share of all token slots (tokens times layers times k) that found no place in their expert; absent where routing is dropless.
   std::optional<double> dropped_share;
   std::optional<Losses> validation;         // at the validation interval, with the weights after this step's update
+  // Of a step that left the weights as they were: why, "nan" or "spike"; and the step whose checkpoint the run went back to, where it did.
+  std::optional<std::string> skipped = std::nullopt;
+  std::optional<std::int64_t> rolled_back_to = std::nullopt;
 };
 
 // One line of metrics.jsonl (docs/schemas/metrics.schema.json). Numbers that are not finite become null, and null reads as NaN.

@@ -39,6 +39,8 @@ Summary summarize(std::span<const StepMetrics> steps) {
     summary.tokens += step.tokens;
     summary.target_tokens += step.target_tokens;
     summary.seconds += step.seconds;
+    summary.skipped_steps += step.skipped.has_value();
+    summary.rollbacks += step.rolled_back_to.has_value();
     if (step.dropped_share) {
       dropped += *step.dropped_share * static_cast<double>(step.tokens);
       may_drop += static_cast<double>(step.tokens);
@@ -68,8 +70,11 @@ void write_summary(const fs::path& run_folder, const Summary& summary) {
                      {"target_tokens", summary.target_tokens},
                      {"seconds", summary.seconds}};
   if (summary.dropped_share) out["dropped_share"] = *summary.dropped_share;
+  if (summary.skipped_steps > 0) out["skipped_steps"] = summary.skipped_steps;
+  if (summary.rollbacks > 0) out["rollbacks"] = summary.rollbacks;
   if (summary.final) out["final"] = to_json(*summary.final);
   if (summary.best) out["best"] = to_json(*summary.best);
+  if (!summary.peak_memory_gb.empty()) out["peak_memory_gb"] = summary.peak_memory_gb;
   out.update(to_json(summary.evaluation));
   write_file_atomic(run_folder / kFileName, dump_json(out) + "\n");
 }
@@ -91,8 +96,11 @@ std::optional<Summary> read_summary(const fs::path& run_folder) {
   summary.target_tokens = fields.integer("target_tokens");
   summary.seconds = fields.number("seconds");
   if (fields.has("dropped_share")) summary.dropped_share = fields.number("dropped_share");
+  if (fields.has("skipped_steps")) summary.skipped_steps = fields.integer("skipped_steps");
+  if (fields.has("rollbacks")) summary.rollbacks = fields.integer("rollbacks");
   summary.final = losses_at_step(fields, "final", where);
   summary.best = losses_at_step(fields, "best", where);
+  if (fields.has("peak_memory_gb")) summary.peak_memory_gb = fields.numbers("peak_memory_gb");
   summary.evaluation = evaluation_from_json(value, where);
   return summary;
 }

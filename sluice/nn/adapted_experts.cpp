@@ -5,6 +5,7 @@
 #include "sluice/base/error.h"
 #include "sluice/nn/gate_and_up.h"
 #include "sluice/nn/lora.h"
+#include "sluice/nn/recompute.h"
 
 namespace sluice::nn {
 namespace {
@@ -28,7 +29,8 @@ at::Tensor adapted_experts(const at::Tensor& hidden, const at::Tensor& routing_w
     const std::int64_t begin = order.offsets[e], count = order.offsets[e + 1] - begin, expert = static_cast<std::int64_t>(e);
     if (count == 0) continue;
     const at::Tensor both = product(rows.narrow(0, begin, count), weights.gate_up, weights.gate_up_bias, expert);
-    const at::Tensor inner = GateAndUp(both, activation).inner().to(hidden.scalar_type());
+    const at::Tensor inner =
+        forgotten(Module::kMoeActivation, both, [activation](const at::Tensor& in) { return GateAndUp(in, activation).inner().to(in.scalar_type()); });
     outputs.push_back(product(inner, weights.down, weights.down_bias, expert).to(at::kFloat));
   }
   const at::Tensor out = at::zeros(hidden.sizes(), hidden.options().dtype(at::kFloat).requires_grad(false));

@@ -9,6 +9,7 @@
 #include "sluice/nn/documents.h"
 #include "sluice/nn/parameter.h"
 #include "sluice/nn/raw.h"
+#include "sluice/nn/recompute.h"
 
 namespace sluice::nn {
 namespace {
@@ -170,6 +171,11 @@ at::Tensor masked_attention(const at::Tensor& query, const at::Tensor& keys, con
 
 at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const ForwardContext& context, std::int64_t layer,
                   const AttentionOptions& options) {
+  if (recomputes(Module::kCoreAttention)) {
+    return recomputed({query, key, value}, [&core = context.seams.attention, shape = context.shape, options](const Tensors& in) {
+      return Tensors{core.forward(in[0], in[1], in[2], shape, options)};
+    })[0];
+  }
   if (!context.cache) return context.seams.attention.forward(query, key, value, context.shape, options);
   return cached_attention(query, key, value, context.shape, context.cache->layers[static_cast<std::size_t>(layer)], context.cache->length, options);
 }

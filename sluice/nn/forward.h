@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -82,8 +83,9 @@ class TensorRegion {
 class TokenDispatcher {
  public:
   virtual ~TokenDispatcher() = default;
-  // hidden [tokens, hidden] -> float32 [tokens, hidden], the weighted sum of each token's experts.
-  virtual at::Tensor forward(const at::Tensor& hidden, const Routing& routing, const Experts& experts) const = 0;
+  // hidden [tokens, hidden] -> float32 [tokens, hidden], the weighted sum of each token's experts. Calls `meanwhile`, where there is one, once:
+  // while tokens travel, if they do.
+  virtual at::Tensor forward(const at::Tensor& hidden, const Routing& routing, const Experts& experts, const std::function<void()>& meanwhile) const = 0;
   // As nn::drop_beyond_capacity, over the tokens of all ranks that have shares of the same rows.
   virtual void drop_beyond_capacity(Routing& routing, const at::Tensor& real, double factor) const = 0;
 };

@@ -1,5 +1,7 @@
 #include "sluice/nn/mlp.h"
 
+#include "sluice/nn/recompute.h"
+
 namespace sluice::nn {
 
 at::Tensor activate(const at::Tensor& x, Activation activation) {
@@ -14,6 +16,8 @@ at::Tensor activate(const at::Tensor& x, Activation activation) {
   return at::gelu(x, "tanh");
 }
 
-at::Tensor GatedMlp::forward(const at::Tensor& x) const { return down_.forward(activate(gate_.forward(x), activation_) * up_.forward(x)); }
+at::Tensor GatedMlp::forward(const at::Tensor& x) const {
+  return recomputed(Module::kMlp, for_module(x), [this](const at::Tensor& in) { return down_.forward(activate(gate_.forward(in), activation_) * up_.forward(in)); });
+}
 
 }  // namespace sluice::nn

@@ -2,6 +2,7 @@
 
 #include "sluice/kernels/cpu/rms_norm.h"
 #include "sluice/nn/raw.h"
+#include "sluice/nn/recompute.h"
 
 namespace sluice::nn {
 namespace {
@@ -31,13 +32,11 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
 };
 
 at::Tensor normed(const at::Tensor& x, double eps) {
-  const at::Tensor wide = x.to(at::kFloat);
+  const at::Tensor wide = for_module(x.to(at::kFloat));
   return wide * at::rsqrt(wide.square().mean(-1, /*keepdim=*/true) + eps);
 }
 
-}  // namespace
-
-at::Tensor rms_norm(const at::Tensor& x, const Parameter& weight, double eps, at::ScalarType out) {
+at::Tensor scaled_by_rms(const at::Tensor& x, const Parameter& weight, double eps, at::ScalarType out) {
   if (out == at::kBFloat16 && use_cpu_kernels(at::empty({0}, x.options().dtype(out)))) {
     const at::Tensor rows = x.to(at::kFloat).reshape({-1, x.size(-1)}).contiguous();
     return RmsNormFunction::apply(rows, weight.value, &weight, eps).view(x.sizes());
@@ -45,12 +44,20 @@ at::Tensor rms_norm(const at::Tensor& x, const Parameter& weight, double eps, at
   return (normed(x, eps) * weight.value).to(out);
 }
 
+}  // namespace
+
+at::Tensor rms_norm(const at::Tensor& x, const Parameter& weight, double eps, at::ScalarType out) {
+  return forgotten(Module::kLayerNorm, x, [&weight, eps, out](const at::Tensor& rows) { return scaled_by_rms(rows, weight, eps, out); });
+}
+
 at::Tensor zero_centred_rms_norm(const at::Tensor& x, const Parameter& weight, double eps, at::ScalarType out) {
-  return (normed(x, eps) * (1 + weight.value)).to(out);
+  return forgotten(Module::kLayerNorm, x, [&weight, eps, out](const at::Tensor& rows) { return (normed(rows, eps) * (1 + weight.value)).to(out); });
 }
 
 at::Tensor layer_norm(const at::Tensor& x, const Parameter& weight, const Parameter& bias, double eps, at::ScalarType out) {
-  return at::layer_norm(x.to(at::kFloat), {x.size(-1)}, weight.value, bias.value, eps).to(out);
+  return forgotten(Module::kLayerNorm, x, [&weight, &bias, eps, out](const at::Tensor& rows) {
+    return at::layer_norm(rows.to(at::kFloat), {rows.size(-1)}, weight.value, bias.value, eps).to(out);
+  });
 }
 
 }  // namespace sluice::nn

@@ -22,6 +22,23 @@ std::int64_t count(const std::vector<std::int64_t>& shape) {
 
 std::int64_t rounded_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
+// In chunks, so that all processors draw.
+void draw(const ParameterSpec& spec, const at::Tensor& flat, std::uint64_t seed, double std) {
+  if (spec.init == Init::kOnes || spec.init == Init::kZeros) {
+    flat.fill_(spec.init == Init::kOnes ? 1.0 : 0.0);
+    return;
+  }
+  at::parallel_for(0, (flat.numel() + kInitChunk - 1) / kInitChunk, 1, [&](std::int64_t begin, std::int64_t end) {
+    const at::NoGradGuard no_grad_here;
+    for (std::int64_t n = begin; n < end; ++n) {
+      const at::Tensor chunk = flat.narrow(0, n * kInitChunk, std::min(kInitChunk, flat.numel() - n * kInitChunk));
+      const at::Generator generator = at::detail::createCPUGenerator(philox_seed(seed, hash_name(spec.name), static_cast<std::uint64_t>(n)));
+      if (spec.init == Init::kNormal) chunk.normal_(0.0, std, generator);
+      else chunk.uniform_(1e-4, 16.0, generator).log_();
+    }
+  });
+}
+
 }  // namespace
 
 at::Tensor block(const at::Tensor& tensor, const std::vector<std::int64_t>& begin, const std::vector<std::int64_t>& lengths) {
@@ -34,12 +51,12 @@ void copy_pieces(const Part& part, const at::Tensor& whole, const at::Tensor& ou
   for (const Piece& piece : part.pieces) block(out, piece.to, piece.lengths).copy_(block(whole, piece.from, piece.lengths));
 }
 
-at::Tensor untouched_zeros(std::int64_t count) {
-  const auto bytes = static_cast<std::size_t>(count) * sizeof(float);
-  if (bytes == 0) return at::empty({0});
+at::Tensor untouched_zeros(std::int64_t count, at::ScalarType type) {
+  const auto bytes = static_cast<std::size_t>(count) * c10::elementSize(type);
+  if (bytes == 0) return at::empty({0}, type);
   void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (pages == MAP_FAILED) throw std::bad_alloc();
-  return at::from_blob(pages, {count}, [bytes](void* p) { munmap(p, bytes); }, at::TensorOptions(at::kFloat));
+  return at::from_blob(pages, {count}, [bytes](void* p) { munmap(p, bytes); }, at::TensorOptions(type));
 }
 
 at::Tensor empty_weights(const std::vector<std::int64_t>& shape, at::ScalarType dtype) {
@@ -76,7 +93,7 @@ Parameter* ParameterStore::find(const std::string& name) {
 }
 
 void ParameterStore::allocate_for_training(Precision precision, const std::function<bool(const std::string& name)>& frozen,
-                                           const std::function<Placement(const ParameterSpec& spec)>& placement) {
+                                           const std::function<Placement(const ParameterSpec& spec)>& placement, const BufferMemory& memory) {
   std::int64_t total = 0;
   offsets_.clear();
   frozen_.clear();
@@ -104,9 +121,9 @@ void ParameterStore::allocate_for_training(Precision precision, const std::funct
   }
   close_run();
   owned_ = {{0, 0, total}};
-  flat_master_ = untouched_zeros(total);
-  flat_grad_ = untouched_zeros(total);
-  flat_compute_ = precision == Precision::kFloat32 ? at::Tensor() : at::empty({total}, scalar_type(precision));
+  flat_master_ = memory.values(total, at::kFloat);
+  flat_grad_ = memory.gradients(total, at::kFloat);
+  flat_compute_ = precision == Precision::kFloat32 ? at::Tensor() : memory.values(total, scalar_type(precision));
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     Parameter& p = parameters_[i];
     const bool float32 = precision == Precision::kFloat32 || p.spec.keep != Keep::kComputePrecision;
@@ -127,43 +144,26 @@ at::Tensor ParameterStore::slice(const at::Tensor& flat, const Parameter& parame
   return flat.narrow(0, offsets_[i], count(parameter.spec.shape)).view(parameter.spec.shape);
 }
 
-void ParameterStore::initialise(std::uint64_t seed, double std) {
-  struct Chunk {
-    at::Tensor out;
-    std::uint64_t seed;
-    Init init;
-  };
+void ParameterStore::initialise(std::uint64_t seed, double std, const After& after) {
   const at::NoGradGuard no_grad;
-  std::vector<Chunk> chunks;
-  std::vector<std::pair<const Parameter*, at::Tensor>> parted;  // whole tensors of which a part is kept
   for (const Parameter& p : parameters_) {
     if (p.spec.is_elsewhere()) continue;
     const at::Tensor own = p.master.defined() ? p.master : p.value.detach();
-    const at::Tensor flat = (p.spec.is_whole() ? own : at::empty(p.spec.whole_shape(), own.options())).view({-1});
-    if (!p.spec.is_whole()) parted.emplace_back(&p, flat.view(p.spec.whole_shape()));
-    if (p.spec.init == Init::kOnes || p.spec.init == Init::kZeros) {
-      flat.fill_(p.spec.init == Init::kOnes ? 1.0 : 0.0);
-      continue;
-    }
-    for (std::int64_t at = 0, n = 0; at < flat.numel(); at += kInitChunk, ++n) {
-      chunks.push_back({flat.narrow(0, at, std::min(kInitChunk, flat.numel() - at)), philox_seed(seed, hash_name(p.spec.name), static_cast<std::uint64_t>(n)), p.spec.init});
-    }
+    const at::Tensor whole = p.spec.is_whole() ? own : at::empty(p.spec.whole_shape(), own.options());
+    draw(p.spec, whole.view({-1}), seed, std);
+    if (!p.spec.is_whole()) copy_pieces(p.spec.part, whole, own);
+    refresh_compute_copy(p);
+    if (after) after(p);
   }
-  at::parallel_for(0, static_cast<std::int64_t>(chunks.size()), 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const Chunk& chunk = chunks[static_cast<std::size_t>(i)];
-      const at::NoGradGuard no_grad_here;
-      const at::Generator generator = at::detail::createCPUGenerator(chunk.seed);
-      if (chunk.init == Init::kNormal) chunk.out.normal_(0.0, std, generator);
-      else chunk.out.uniform_(1e-4, 16.0, generator).log_();
-    }
-  });
-  for (const auto& [p, whole] : parted) copy_pieces(p->spec.part, whole, p->master.defined() ? p->master : p->value.detach());
-  refresh_compute_copies();
 }
 
 void ParameterStore::refresh_compute_copies() {
   if (flat_compute_.defined()) flat_compute_.copy_(flat_master_);
+}
+
+void ParameterStore::refresh_compute_copy(const Parameter& parameter) {
+  const bool has_copy = parameter.master.defined() && !parameter.value.is_alias_of(parameter.master);
+  if (has_copy) parameter.value.detach().copy_(parameter.master);
 }
 
 std::vector<ParameterStore::Segment> ParameterStore::segments() const {

@@ -86,11 +86,17 @@ struct Parameter {
   bool trainable() const { return grad.defined(); }
 };
 
-// Float32 zeros [count] in pages that exist only once they are written: buffers that the first step fills cost nothing before it.
-at::Tensor untouched_zeros(std::int64_t count);
+// Zeros [count] in pages that exist only once they are written: buffers that the first step fills cost nothing before it.
+at::Tensor untouched_zeros(std::int64_t count, at::ScalarType type);
+using MakeZeros = std::function<at::Tensor(std::int64_t count, at::ScalarType type)>;
 
 // Uninitialised, in pages of 2 MB where the system gives them: reading weights once a token is faster without looking up small pages.
 at::Tensor empty_weights(const std::vector<std::int64_t>& shape, at::ScalarType dtype);
+
+// What a store's flat buffers are made by: those of masters and computing copies, and that of gradients.
+struct BufferMemory {
+  MakeZeros values = untouched_zeros, gradients = untouched_zeros;
+};
 
 // Owns all parameters of a model. Addresses of Parameters stay valid for the store's life.
 class ParameterStore {
@@ -105,11 +111,13 @@ class ParameterStore {
   };
   // Makes flat buffers for training: masters and gradients in float32, computing copies in `precision`. Values are not yet set.
   void allocate_for_training(Precision precision, const std::function<bool(const std::string& name)>& frozen,
-                             const std::function<Placement(const ParameterSpec& spec)>& placement = {});
-  // Random values from (seed, name) alone: normal with `std`, or as the spec's init says.
-  void initialise(std::uint64_t seed, double std);
+                             const std::function<Placement(const ParameterSpec& spec)>& placement = {}, const BufferMemory& memory = {});
+  // Random values from (seed, name) alone: normal with `std`, or as the spec's init says. `after` sees each parameter once it has its value.
+  using After = std::function<void(const Parameter& parameter)>;
+  void initialise(std::uint64_t seed, double std, const After& after = {});
   // After masters were changed (loading, an optimizer that does not do it itself): the computing copies follow.
   void refresh_compute_copies();
+  void refresh_compute_copy(const Parameter& parameter);
   void zero_grad() { flat_grad_.zero_(); }
 
   Parameter& at(const std::string& name);
@@ -118,6 +126,7 @@ class ParameterStore {
   const std::vector<Parameter>& all() const { return parameters_; }
   const at::Tensor& flat_grad() const { return flat_grad_; }
   const at::Tensor& flat_master() const { return flat_master_; }
+  const at::Tensor& flat_compute() const { return flat_compute_; }  // undefined where the masters compute
   // Whether the run trains it, on whichever process.
   bool is_trained(const Parameter& parameter) const { return !frozen_[static_cast<std::size_t>(&parameter - parameters_.data())]; }
   std::int64_t offset_of(const Parameter& parameter) const { return offsets_[static_cast<std::size_t>(&parameter - parameters_.data())]; }  // in the flat buffers

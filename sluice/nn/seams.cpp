@@ -21,8 +21,10 @@ class NoTensorRegion final : public TensorRegion {
 
 class LocalDispatcher final : public TokenDispatcher {
  public:
-  at::Tensor forward(const at::Tensor& hidden, const Routing& routing, const Experts& experts) const override {
-    return experts.forward(hidden, routing);
+  at::Tensor forward(const at::Tensor& hidden, const Routing& routing, const Experts& experts, const std::function<void()>& meanwhile) const override {
+    at::Tensor out = experts.forward(hidden, routing);
+    if (meanwhile) meanwhile();
+    return out;
   }
   void drop_beyond_capacity(Routing& routing, const at::Tensor& real, double factor) const override {
     nn::drop_beyond_capacity(routing, real, routing.logits.size(1), factor);

@@ -45,7 +45,7 @@ Pass forward_over_ranks(const models::Model& model, const at::Tensor& ids, const
   at::Tensor hidden = pipeline.from_holder(-1, pipeline.holds(-1) ? model.embed(ids, context) : at::Tensor());
   for (std::int64_t block = 0; block < blocks; ++block) {
     const std::size_t before = pass.routers.size();
-    if (pipeline.holds(block)) hidden = run_blocks(model, {block, block + 1}, hidden, context, Recompute::kNone, pass.routers);
+    if (pipeline.holds(block)) hidden = run_blocks(model, {block, block + 1}, hidden, context, {}, pass.routers);
     if (pipeline.holder_of(-1) != pipeline.holder_of(blocks)) share_router(pipeline, block, pass.routers, pass.routers.size() > before);
     if (pipeline.holder_of(block) != pipeline.holder_of(block + 1)) hidden = pipeline.from_holder(block, hidden);
   }
@@ -55,16 +55,14 @@ Pass forward_over_ranks(const models::Model& model, const at::Tensor& ids, const
 
 }  // namespace
 
-at::Tensor run_blocks(const models::Model& model, const LayerRange& range, at::Tensor hidden, const nn::ForwardContext& context, Recompute recompute,
+at::Tensor run_blocks(const models::Model& model, const LayerRange& range, at::Tensor hidden, const nn::ForwardContext& context, const Activations& activations,
                       std::vector<nn::RouterRecord>& routers) {
   models::BlockWatcher* watcher = model.watcher();
   for (std::int64_t layer = range.begin; layer < range.end; ++layer) {
     const models::Block& block = *model.blocks()[static_cast<std::size_t>(layer)];
     if (watcher) watcher->before_forward(layer);
     if (watcher && hidden.requires_grad()) hidden = TellFunction::apply(hidden, watcher, layer, Edge::kInput);
-    // A block whose input needs no gradient (frozen embeddings) would get none back either: it runs as it is.
-    const bool again = recompute == Recompute::kFull && hidden.requires_grad();
-    models::BlockOutput out = again ? recomputed(block, hidden, context) : block.forward(hidden, context);
+    models::BlockOutput out = forward_block(block, hidden, context, activations, layer - range.begin);
     hidden = std::move(out.hidden);
     if (out.router) routers.push_back(std::move(*out.router));
     if (watcher && hidden.requires_grad()) hidden = TellFunction::apply(hidden, watcher, layer, Edge::kOutput);
@@ -73,11 +71,11 @@ at::Tensor run_blocks(const models::Model& model, const LayerRange& range, at::T
   return hidden;
 }
 
-Pass forward(const models::Model& model, const at::Tensor& ids, const nn::ForwardContext& context, Recompute recompute) {
+Pass forward(const models::Model& model, const at::Tensor& ids, const nn::ForwardContext& context, const Activations& activations) {
   if (context.seams.pipeline) return forward_over_ranks(model, ids, context, *context.seams.pipeline);
   Pass pass;
   const at::Tensor hidden = model.embed(ids, context);
-  pass.hidden = model.final_norm(run_blocks(model, {0, static_cast<std::int64_t>(model.blocks().size())}, hidden, context, recompute, pass.routers));
+  pass.hidden = model.final_norm(run_blocks(model, {0, static_cast<std::int64_t>(model.blocks().size())}, hidden, context, activations, pass.routers));
   return pass;
 }
 

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <numeric>
+
 namespace sluice::parallel {
 namespace {
 
@@ -60,15 +62,19 @@ struct SumBothWays : torch::autograd::Function<SumBothWays> {
 };
 
 struct ExchangeRows : torch::autograd::Function<ExchangeRows> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const Group::Rows& rows, const Group* group) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const Group::Rows& rows, const Group* group, std::shared_ptr<dist::Pending>* pending) {
     remember(context, group);
     context->saved_data["sent"] = rows.sent;
     context->saved_data["received"] = rows.received;
-    return group->all_to_all(x.detach(), rows);
+    std::vector<std::int64_t> shape = x.sizes().vec();
+    shape[0] = std::accumulate(rows.received.begin(), rows.received.end(), std::int64_t{0});
+    const at::Tensor out = at::empty(shape, x.options().requires_grad(false));
+    *pending = group->start_all_to_all(out, x.detach().contiguous(), rows);
+    return out;
   }
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const Group::Rows back{context->saved_data["received"].toIntVector(), context->saved_data["sent"].toIntVector()};
-    return {recall(context).all_to_all(gradients[0], back), {}, {}};
+    return {recall(context).all_to_all(gradients[0], back), {}, {}, {}};
   }
 };
 
@@ -77,6 +83,17 @@ struct ExchangeRows : torch::autograd::Function<ExchangeRows> {
 at::Tensor gather_rows(const at::Tensor& x, const Group& group) { return group.alone() ? x : GatherRows::apply(x, &group); }
 at::Tensor scatter_sum(const at::Tensor& x, const Group& group) { return group.alone() ? x : ScatterSum::apply(x, &group); }
 at::Tensor sum_both_ways(const at::Tensor& x, const Group& group) { return group.alone() ? x : SumBothWays::apply(x, &group); }
-at::Tensor exchange_rows(const at::Tensor& x, const Group::Rows& rows, const Group& group) { return group.alone() ? x : ExchangeRows::apply(x, rows, &group); }
+
+Exchange start_exchange(const at::Tensor& x, const Group::Rows& rows, const Group& group) {
+  Exchange out;
+  out.rows = ExchangeRows::apply(x, rows, &group, &out.pending);
+  return out;
+}
+
+at::Tensor exchange_rows(const at::Tensor& x, const Group::Rows& rows, const Group& group) {
+  const Exchange exchange = start_exchange(x, rows, group);
+  exchange.pending->wait();
+  return exchange.rows;
+}
 
 }  // namespace sluice::parallel

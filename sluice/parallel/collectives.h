@@ -2,6 +2,8 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <memory>
+
 #include "sluice/dist/group.h"
 
 namespace sluice::parallel {
@@ -19,5 +21,11 @@ at::Tensor sum_both_ways(const at::Tensor& x, const dist::Group& group);
 
 // As Group::all_to_all; gradients go back the way the rows came.
 at::Tensor exchange_rows(const at::Tensor& x, const dist::Group::Rows& rows, const dist::Group& group);
+// The same, under way: `rows` may be read after pending->wait().
+struct Exchange {
+  at::Tensor rows;
+  std::shared_ptr<dist::Pending> pending;
+};
+Exchange start_exchange(const at::Tensor& x, const dist::Group::Rows& rows, const dist::Group& group);
 
 }  // namespace sluice::parallel

@@ -31,10 +31,11 @@ class Holders {
   const dist::Group& group_of(const Run& run) const { return *sets_[static_cast<std::size_t>(run.key / kUnits)].group; }
   // What is computed together: a layer's number + 1, or 0 for what is in no layer.
   static std::int64_t unit_of(const Run& run) { return run.key % kUnits / 2; }
+  static std::int64_t unit_of(const std::string& parameter);
   // Whether the holders share it out, and the piece that this rank keeps: all of it where they do not.
   bool is_split(const Run& run) const { return zero_ != Zero::kNone && !group_of(run).alone(); }
   Run own_piece(const Run& run) const;
-  // Whether this rank is the one that saves a parameter: each is saved by one of its holders, in turn.
+  // Whether this rank is the one of a parameter's holders that saves it; all ranks save about as much.
   bool saves(const nn::Parameter& parameter) const { return saves_.at(parameter.spec.name); }
 
  private:

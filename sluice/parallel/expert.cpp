@@ -65,13 +65,15 @@ class AllToAll final : public Dispatching {
  public:
   using Dispatching::Dispatching;
 
-  at::Tensor forward(const at::Tensor& hidden, const nn::Routing& routing, const nn::Experts& experts) const override {
-    if (experts_.alone()) return experts.forward(hidden, routing);
+  at::Tensor forward(const at::Tensor& hidden, const nn::Routing& routing, const nn::Experts& experts, const std::function<void()>& meanwhile) const override {
+    if (experts_.alone()) return nn::local_seams().dispatcher.forward(hidden, routing, experts, meanwhile);
     const Plan plan = make_plan(routing.experts, experts.num_experts());
-    const at::Tensor there = exchange_rows(hidden.index_select(0, plan.token), plan.rows, experts_);
-    const at::Tensor weights = routing.weights.index_select(0, plan.token);
-    const at::Tensor choices = exchange_rows(packed(weights, plan.choices), plan.rows, experts_);
-    const at::Tensor back = exchange_rows(compute(there, choices, experts), {plan.rows.received, plan.rows.sent}, experts_);
+    const Exchange there = start_exchange(hidden.index_select(0, plan.token), plan.rows, experts_);
+    const Exchange choices = start_exchange(packed(routing.weights.index_select(0, plan.token), plan.choices), plan.rows, experts_);
+    if (meanwhile) meanwhile();
+    there.pending->wait();
+    choices.pending->wait();
+    const at::Tensor back = exchange_rows(compute(there.rows, choices.rows, experts), {plan.rows.received, plan.rows.sent}, experts_);
     const at::Tensor out = at::zeros(hidden.sizes(), back.options().requires_grad(false));
     return at::index_add(out, 0, plan.token, back);
   }
@@ -108,8 +110,9 @@ class AllGather final : public Dispatching {
  public:
   using Dispatching::Dispatching;
 
-  at::Tensor forward(const at::Tensor& hidden, const nn::Routing& routing, const nn::Experts& experts) const override {
-    if (experts_.alone()) return experts.forward(hidden, routing);
+  at::Tensor forward(const at::Tensor& hidden, const nn::Routing& routing, const nn::Experts& experts, const std::function<void()>& meanwhile) const override {
+    if (experts_.alone()) return nn::local_seams().dispatcher.forward(hidden, routing, experts, meanwhile);
+    if (meanwhile) meanwhile();
     const std::int64_t tokens = hidden.size(0), most = most_tokens(tokens), each = experts.num_experts();
     const at::Tensor all = gather_rows(filled(hidden, most, 0), experts_);
     const at::Tensor choices = gather_rows(filled(packed(routing.weights, routing.experts), most, -1), experts_);

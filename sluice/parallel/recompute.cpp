@@ -1,55 +1,59 @@
 #include "sluice/parallel/recompute.h"
 
+#include <ATen/ATen.h>
+
 namespace sluice::parallel {
 namespace {
 
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
+// Each rank keeps its part of what all of them have.
+class SharedOut final : public nn::Keeper {
+ public:
+  SharedOut(const dist::Group& group, nn::Keeper* next) : group_(group), next_(next) {}
 
-struct Saved : torch::CustomClassHolder {
-  Saved(const models::Block& b, const nn::ForwardContext& c) : block(b), context(c) {}
-  const models::Block& block;
-  const nn::ForwardContext context;
-};
-
-struct RecomputeFunction : torch::autograd::Function<RecomputeFunction> {
-  // Outputs: hidden, and for a mixture layer its logits, choices and served choices.
-  static variable_list forward(AutogradContext* context, const at::Tensor& hidden, const c10::intrusive_ptr<Saved>& saved) {
-    context->save_for_backward({hidden});
-    context->saved_data["saved"] = c10::IValue::make_capsule(saved);
-    const at::NoGradGuard no_grad;
-    models::BlockOutput out = saved->block.forward(hidden.detach(), saved->context);
-    if (!out.router) return {out.hidden};
-    // The same tensor twice among an autograd function's outputs is not allowed.
-    at::Tensor served = out.router->served.is_same(out.router->chosen) ? out.router->served.clone() : out.router->served;
-    context->mark_non_differentiable({out.router->chosen, served});
-    return {out.hidden, out.router->logits, out.router->chosen, served};
+  nn::Restore keep(const at::Tensor& bytes) override {
+    if (bytes.numel() % group_.size() != 0) return next_ ? next_->keep(bytes) : nullptr;
+    const std::int64_t part = bytes.numel() / group_.size();
+    const at::Tensor own = bytes.narrow(0, group_.rank() * part, part).clone();
+    nn::Restore restore_own = next_ ? next_->keep(own) : nullptr;
+    if (!restore_own) restore_own = [own] { return own; };
+    return [&group = group_, restore_own] {
+      const at::Tensor mine = restore_own(), all = at::empty({mine.numel() * group.size()}, mine.options());
+      group.start_all_gather(all, mine)->wait();
+      return all;
+    };
   }
 
-  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    const auto saved = c10::static_intrusive_pointer_cast<Saved>(context->saved_data["saved"].toCapsule());
-    const at::AutoGradMode with_grad(true);
-    at::Tensor hidden = context->get_saved_variables()[0].detach().requires_grad_(true);
-    const models::BlockOutput out = saved->block.forward(hidden, saved->context);
-    variable_list roots{out.hidden}, root_gradients{gradients[0]};
-    if (out.router && gradients[1].defined()) {
-      roots.push_back(out.router->logits);
-      root_gradients.push_back(gradients[1]);
-    }
-    torch::autograd::backward(roots, root_gradients);
-    return {hidden.grad(), at::Tensor()};
-  }
+ private:
+  const dist::Group& group_;
+  nn::Keeper* next_;
 };
+
+models::BlockOutput recomputed(const models::Block& block, const at::Tensor& hidden, const nn::ForwardContext& context) {
+  const auto scoring = std::make_shared<nn::Scoring>();  // the rest of a router's record is tensors
+  const nn::Tensors out = nn::recomputed({hidden}, [&block, context, scoring](const nn::Tensors& in) -> nn::Tensors {
+    const models::BlockOutput found = block.forward(in[0], context);
+    if (!found.router) return {found.hidden};
+    *scoring = found.router->scoring;
+    return {found.hidden, found.router->logits, found.router->chosen, found.router->served};
+  });
+  if (out.size() == 1) return {out[0], std::nullopt};
+  return {out[0], nn::RouterRecord{out[1], out[2], out[3], *scoring}};
+}
 
 }  // namespace
 
-models::BlockOutput recomputed(const models::Block& block, const at::Tensor& hidden, const nn::ForwardContext& context) {
-  // Autograd calls backward only where an input needs a gradient; that a block's weights do, it cannot see (frozen embeddings).
-  const bool unseen = at::GradMode::is_enabled() && !hidden.requires_grad();
-  const at::Tensor input = unseen ? hidden.detach().requires_grad_(true) : hidden;
-  const variable_list out = RecomputeFunction::apply(input, c10::make_intrusive<Saved>(block, context));
-  if (out.size() == 1) return {out[0], std::nullopt};
-  return {out[0], nn::RouterRecord{out[1], out[2], out[3]}};
+models::BlockOutput forward_block(const models::Block& block, const at::Tensor& hidden, const nn::ForwardContext& context, const Activations& activations, std::int64_t index) {
+  const bool chosen = activations.recompute != Recompute::kNone && (!activations.layers || index < *activations.layers);
+  if (!at::GradMode::is_enabled() || (!chosen && !activations.keeper)) return block.forward(hidden, context);
+  if (activations.recompute == Recompute::kFull && chosen) {
+    if (!hidden.requires_grad()) return block.forward(hidden, context);  // whose input needs no gradient would get none back either (frozen embeddings)
+    std::optional<SharedOut> shared;
+    if (activations.shared_by) shared.emplace(*activations.shared_by, activations.keeper);
+    const nn::Recomputing scope({}, shared ? &*shared : activations.keeper);
+    return recomputed(block, hidden, context);
+  }
+  const nn::Recomputing scope(chosen ? activations.modules : std::vector<nn::Module>(), activations.keeper);
+  return block.forward(hidden, context);
 }
 
 }  // namespace sluice::parallel

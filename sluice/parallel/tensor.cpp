@@ -2,11 +2,19 @@
 
 #include <ATen/ATen.h>
 
+#include "sluice/nn/recompute.h"
 #include "sluice/parallel/collectives.h"
 
 namespace sluice::parallel {
 
-at::Tensor TensorRanks::enter(const at::Tensor& hidden) const { return between_ == Between::kShares ? gather_rows(hidden, group_) : hidden; }
+at::Tensor TensorRanks::enter(const at::Tensor& hidden) const {
+  if (between_ == Between::kAllTokens) return hidden;
+  const at::Tensor all = gather_rows(hidden, group_);
+  if (nn::recomputes(nn::Module::kLayerNorm)) {  // what enters is what a norm gave: kept whole it would cost more than the norm
+    nn::forget({all}, {hidden}, [&group = group_](const nn::Tensors& in) { return nn::Tensors{gather_rows(in[0], group)}; });
+  }
+  return all;
+}
 
 at::Tensor TensorRanks::leave(const at::Tensor& partial) const {
   return between_ == Between::kShares ? scatter_sum(partial, group_) : sum_both_ways(partial, group_);

@@ -1,9 +1,11 @@
 #include "sluice/parallel/zero.h"
 
 #include <ATen/ATen.h>
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstring>
 
@@ -14,6 +16,7 @@ namespace {
 
 constexpr std::int64_t kBucketElements = (std::int64_t{50} << 20) / 4;
 constexpr std::int64_t kOutside = 0;  // the unit of what is in no layer
+constexpr std::int64_t kTrimBytes = std::int64_t{16} << 20;
 
 at::Tensor slice(const at::Tensor& flat, std::int64_t begin, std::int64_t end) { return flat.narrow(0, begin, end - begin); }
 
@@ -27,7 +30,11 @@ void forget(const at::Tensor& flat) {
   };
   if (begin >= end) return clear(first, last);
   clear(first, begin);
-  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  void* const pages = reinterpret_cast<void*>(begin);
+  const bool is_hole = madvise(pages, end - begin, MADV_REMOVE) == 0;  // of a file
+  const bool is_memory = !is_hole && errno == EINVAL;
+  if (is_memory) madvise(pages, end - begin, MADV_DONTNEED);
+  else if (!is_hole) clear(begin, end);  // of a file system that knows no holes
   clear(end, last);
 }
 
@@ -36,32 +43,78 @@ at::Tensor unseen(const at::Tensor& flat) { return at::from_blob(flat.data_ptr()
 
 }  // namespace
 
-SharedParameters::SharedParameters(const Holders& holders, nn::ParameterStore& store) : holders_(holders), store_(store) {
+SharedParameters::SharedParameters(const Holders& holders, nn::ParameterStore& store, const DiskBuffers* disk) : holders_(holders), store_(store), disk_(disk) {
   std::vector<Run> owned;
   for (const Run& run : store.runs()) owned.push_back(holders.own_piece(run));
   store.set_owned(std::move(owned));
   store.each_run([&](const Run& run, const at::Tensor& values) { units_[Holders::unit_of(run)].push_back({run, values}); });
+  if (splits_gradients()) kept_gradients_ = nn::untouched_zeros(store.flat_grad().numel(), at::kFloat);
+  for (const nn::Parameter& parameter : store.all()) {
+    if (!parameter.trainable()) continue;
+    const std::int64_t begin = store.offset_of(parameter), end = begin + parameter.master.numel();
+    places_[Holders::unit_of(parameter.spec.name)].push_back({0, begin, end});
+  }
+}
+
+void SharedParameters::value_is_set(const nn::Parameter& parameter) {
+  if (!parameter.trainable()) return;
+  const std::int64_t begin = store_.offset_of(parameter);
+  const Run part{0, begin, begin + parameter.master.numel()};
+  for (const auto& [unit, runs] : units_) {
+    for (const auto& [run, values] : runs) {
+      if (!holders_.is_split(run) || begin < run.begin || begin >= run.end) continue;
+      const bool computes_apart = values.scalar_type() != at::kFloat;
+      if (computes_apart) forget_others(run, slice(store_.flat_master(), run.begin, run.end), part);
+      if (splits_parameters()) forget_others(run, values, part);
+    }
+  }
+  if (disk_) disk_->release(part.begin, part.end);
 }
 
 void SharedParameters::trim() {
-  for (const Run& run : store_.runs()) {
-    if (holders_.is_split(run)) forget_others(run, slice(store_.flat_master(), run.begin, run.end));
+  for (const auto& [unit, runs] : units_) {
+    for (const auto& [run, values] : runs) {
+      if (store_.flat_compute().defined()) follow_masters(holders_.own_piece(run));
+      if (holders_.is_split(run) && values.scalar_type() != at::kFloat) forget_others(run, slice(store_.flat_master(), run.begin, run.end));
+    }
+    if (splits_parameters()) give_back(unit);
   }
-  if (!splits_parameters()) return share_update();  // what was computed with may have been the masters
-  for (const auto& [unit, runs] : units_) give_back(unit);
+  if (!splits_parameters()) share_update();
 }
 
-void SharedParameters::forget_others(const Run& run, const at::Tensor& values) const {
+void SharedParameters::follow_masters(const Run& part) const {
+  for (std::int64_t begin = part.begin; begin < part.end; begin += kBucketElements) {
+    const std::int64_t end = std::min(begin + kBucketElements, part.end);
+    slice(store_.flat_compute(), begin, end).copy_(slice(store_.flat_master(), begin, end));
+    if (disk_) disk_->release(begin, end);
+  }
+}
+
+void SharedParameters::forget_others(const Run& run, const at::Tensor& values, const Run& part) const {
   const Run own = holders_.own_piece(run);
-  forget(slice(values, 0, own.begin - run.begin));
-  forget(slice(values, own.end - run.begin, run.end - run.begin));
+  const auto forget_between = [&](std::int64_t begin, std::int64_t end) {
+    if (begin < end) forget(slice(values, begin - run.begin, end - run.begin));
+  };
+  forget_between(part.begin, std::min(part.end, own.begin));
+  forget_between(std::max(part.begin, own.end), part.end);
+}
+
+void SharedParameters::release(std::int64_t unit) const {
+  const auto found = places_.find(unit);
+  if (!disk_ || found == places_.end()) return;
+  for (const Run& place : found->second) disk_->release(place.begin, place.end);
+}
+
+void SharedParameters::expect(std::int64_t unit) const {
+  const auto found = places_.find(unit);
+  if (!disk_ || found == places_.end()) return;
+  for (const Run& place : found->second) disk_->expect(place.begin, place.end);
 }
 
 void SharedParameters::begin_step(std::int64_t micro_batches) {
   micro_batches_ = micro_batches;
   backward_passes_.clear();
-  kept_gradients_.clear();
-  if (splits_gradients()) forget(store_.flat_grad());
+  if (splits_gradients() || disk_) forget(store_.flat_grad());
   else store_.zero_grad();
   begin_use();
 }
@@ -86,15 +139,16 @@ void SharedParameters::start_sum(std::int64_t unit) {
 
 void SharedParameters::settle(Sum& sum) {
   for (const auto& pending : sum.pending) pending->wait();
-  if (!sum.arrived.defined()) return;
-  if (splits_gradients()) {
-    forget(slice(store_.flat_grad(), sum.run.begin, sum.run.end));
-    at::Tensor& kept = kept_gradients_[sum.run.begin];
-    kept = kept.defined() ? kept.add_(sum.arrived) : sum.arrived;
-    return;
+  if (sum.arrived.defined()) {
+    const Run own = holders_.own_piece(sum.run);
+    if (splits_gradients()) {
+      forget(slice(store_.flat_grad(), sum.run.begin, sum.run.end));
+      slice(kept_gradients_, own.begin, own.end).add_(sum.arrived);
+    } else {
+      slice(store_.flat_grad(), own.begin, own.end).copy_(sum.arrived);
+    }
   }
-  const Run own = holders_.own_piece(sum.run);
-  slice(store_.flat_grad(), own.begin, own.end).copy_(sum.arrived);
+  release(sum.unit);
 }
 
 void SharedParameters::settle_all_but(std::int64_t unit) {
@@ -112,25 +166,39 @@ void SharedParameters::finish_gradients() {
     }
   }
   settle_all_but(-1);
-  for (const auto& [begin, kept] : kept_gradients_) {
-    const auto run = std::ranges::find(store_.runs(), begin, &Run::begin);
-    const Run own = holders_.own_piece(*run);
+  release(kOutside);
+  for (const Run& run : store_.runs()) {  // one after the other, so that none is there twice for long
+    if (!splits_gradients() || !holders_.is_split(run)) continue;
+    const Run own = holders_.own_piece(run);
+    const at::Tensor kept = slice(kept_gradients_, own.begin, own.end);
     slice(store_.flat_grad(), own.begin, own.end).copy_(kept);
+    forget(kept);
+    if (disk_) disk_->release(own.begin, own.end);
   }
-  kept_gradients_.clear();
+}
+
+// `before` plus the squares of the gradients there, in pieces where they lie on disk.
+double SharedParameters::squares(const Run& part, double before) const {
+  constexpr std::int64_t kPiece = 256 * kernels::cpu::kSumBlock;
+  const auto* grad = store_.flat_grad().data_ptr<float>();
+  const std::int64_t piece = disk_ ? kPiece : part.end - part.begin;
+  for (std::int64_t begin = part.begin; begin < part.end; begin += piece) {
+    const std::int64_t end = std::min(begin + piece, part.end);
+    before = kernels::cpu::sum_of_squares(grad + begin, end - begin, before);
+    if (disk_) disk_->release(begin, end);
+  }
+  return before;
 }
 
 double SharedParameters::grad_norm() const {
-  const auto* grad = store_.flat_grad().data_ptr<float>();
-  const auto squares = [&](const Run& run) { return kernels::cpu::sum_of_squares(grad + run.begin, run.end - run.begin); };
   const dist::Group& world = *holders_.mesh().world;
-  if (world.alone()) return std::sqrt(squares({0, 0, store_.flat_grad().numel()}));
+  if (world.alone()) return std::sqrt(squares({0, 0, store_.flat_grad().numel()}, 0));
   double everywhere = 0, here = 0;  // of what all ranks hold alike; of what each holds of the rest, divided among its holders
   for (const Run& run : store_.runs()) {
     const dist::Group& group = holders_.group_of(run);
-    if (holders_.is_split(run)) here += squares(holders_.own_piece(run));
-    else if (group.size() == world.size()) everywhere += squares(run);
-    else here += squares(run) / static_cast<double>(group.size());
+    if (holders_.is_split(run)) here += squares(holders_.own_piece(run), 0);
+    else if (group.size() == world.size()) everywhere += squares(run, 0);
+    else here += squares(run, 0) / static_cast<double>(group.size());
   }
   return std::sqrt(everywhere + world.sum(here));
 }
@@ -140,6 +208,7 @@ void SharedParameters::share_update() {
   for (const auto& [unit, runs] : units_) {
     fetch(unit);
     wait_for(unit);
+    release(unit);
   }
   fetched_.clear();
 }
@@ -177,22 +246,30 @@ void SharedParameters::give_back(std::int64_t unit) {
   wait_for(unit);
   fetched_.erase(unit);
   for (const auto& [run, values] : units_[unit]) {
-    if (holders_.is_split(run)) forget_others(run, values);
+    if (!holders_.is_split(run)) continue;
+    forget_others(run, values);
+    given_back_ += static_cast<std::int64_t>(values.nbytes());
   }
+  if (given_back_ < kTrimBytes) return;
+  given_back_ = 0;
+  malloc_trim(0);  // the allocator keeps what is freed, and buffers of messages leave holes of all sizes
 }
 
 void SharedParameters::before_forward(std::int64_t block) {
+  expect(block + 2);  // while this one computes
   if (!splits_parameters()) return;
   fetch(block + 1);
-  fetch(block + 2);  // while this one computes
+  fetch(block + 2);
   wait_for(block + 1);
 }
 
 void SharedParameters::after_forward(std::int64_t block) {
   if (splits_parameters()) give_back(block + 1);
+  release(block + 1);
 }
 
 void SharedParameters::before_backward(std::int64_t block) {
+  if (block > 0) expect(block);
   if (!splits_parameters()) return;
   fetch(block + 1);
   if (block > 0) fetch(block);
@@ -203,18 +280,10 @@ void SharedParameters::after_backward(std::int64_t block) {
   const std::int64_t unit = block + 1;
   const bool last = ++backward_passes_[unit] == micro_batches_;
   if (splits_parameters()) give_back(unit);
+  release(unit);
   if (!last && !splits_gradients()) return;
   if (splits_gradients()) settle_all_but(-1);
   start_sum(unit);
-}
-
-void SharedParameters::keep(const at::Tensor& flat, const nn::Parameter& parameter, const at::Tensor& value) const {
-  const std::int64_t begin = store_.offset_of(parameter), end = begin + value.numel();
-  for (const Run& run : store_.runs()) {
-    const Run own = holders_.own_piece(run);
-    const std::int64_t first = std::max(begin, own.begin), last = std::min(end, own.end);
-    if (first < last) slice(flat, first, last).copy_(slice(value.view({-1}), first - begin, last - begin));
-  }
 }
 
 void SharedParameters::complete(const at::Tensor& flat, const std::function<void(const nn::Parameter& parameter, const at::Tensor& value)>& visit) const {
@@ -227,6 +296,7 @@ void SharedParameters::complete(const at::Tensor& flat, const std::function<void
       values = all;
     }
     store_.each_in(run, values, visit);
+    if (disk_) disk_->release(run.begin, run.end);
   }
 }
 

@@ -7,16 +7,20 @@
 
 #include "sluice/models/model.h"
 #include "sluice/parallel/data.h"
+#include "sluice/parallel/offload.h"
 
 namespace sluice::parallel {
 
-// The flat buffers of the store are as long as without ZeRO; what a rank does not keep of them has no pages.
+// The flat buffers of the store are as long as without ZeRO; what a rank does not keep of them has no pages. Where they lie in files, what is not
+// worked on leaves memory.
 class SharedParameters final : public models::BlockWatcher {
  public:
-  // `holders` and the store, which was allocated by their placement, outlive this.
-  SharedParameters(const Holders& holders, nn::ParameterStore& store);
+  // `holders`, the store, which was allocated by their placement, and `disk` (null: the buffers lie in memory) outlive this.
+  SharedParameters(const Holders& holders, nn::ParameterStore& store, const DiskBuffers* disk = nullptr);
 
-  // Once all values are set, and after each load: gives the pages back of what other ranks keep.
+  // Once a parameter has its value, and its computing copy too: what other ranks keep of it leaves memory at once.
+  void value_is_set(const nn::Parameter& parameter);
+  // Once all have, and after each load of what this rank keeps: the computing copies follow, and what other ranks keep has no pages.
   void trim();
 
   // Clears the gradients; `micro_batches` will follow.
@@ -34,8 +38,6 @@ class SharedParameters final : public models::BlockWatcher {
   // Calls `visit` with each trainable parameter's part of `flat`, a buffer as long as the store's flat ones (moments, masters), filled in with what
   // other ranks keep of it. All ranks come here.
   void complete(const at::Tensor& flat, const std::function<void(const nn::Parameter& parameter, const at::Tensor& value)>& visit) const;
-  // The reverse for one parameter: writes what this rank keeps of its value into `flat`.
-  void keep(const at::Tensor& flat, const nn::Parameter& parameter, const at::Tensor& value) const;
   bool saves(const nn::Parameter& parameter) const { return holders_.saves(parameter); }
 
   void before_forward(std::int64_t block) override;
@@ -65,16 +67,24 @@ class SharedParameters final : public models::BlockWatcher {
   void fetch(std::int64_t unit);
   void wait_for(std::int64_t unit);
   void give_back(std::int64_t unit);
-  void forget_others(const Run& run, const at::Tensor& values) const;
+  void forget_others(const Run& run, const at::Tensor& values) const { forget_others(run, values, run); }
+  void forget_others(const Run& run, const at::Tensor& values, const Run& part) const;  // in that part of the run
+  void follow_masters(const Run& part) const;
+  double squares(const Run& part, double before) const;
+  void release(std::int64_t unit) const;  // to the disk
+  void expect(std::int64_t unit) const;   // from it
 
   const Holders& holders_;
   nn::ParameterStore& store_;
+  const DiskBuffers* disk_;
+  std::map<std::int64_t, std::vector<Run>> places_;  // of each unit in the flat buffers
   std::map<std::int64_t, std::vector<Values>> units_;
   std::map<std::int64_t, std::vector<std::unique_ptr<dist::Pending>>> fetched_;  // units that are here or on their way
+  std::int64_t given_back_ = 0;  // bytes since the allocator last gave its free pages back
   std::int64_t micro_batches_ = 0;
   std::map<std::int64_t, std::int64_t> backward_passes_;  // of each unit in this step
   std::vector<Sum> sums_;
-  std::map<std::int64_t, at::Tensor> kept_gradients_;  // by the run's begin: this rank's piece, summed so far
+  at::Tensor kept_gradients_;  // as long as the flat buffers: this rank's pieces of those that are split, summed so far; its pages come and go
 };
 
 }  // namespace sluice::parallel

@@ -37,6 +37,8 @@ std::vector<config::Alias> arguments() {
       {"bf16", "train.precision", precision},
       {"gradient_checkpointing", "memory.recompute", recompute},
       {"enable_gradient_checkpointing", "memory.recompute", recompute},
+      {"recompute_granularity", "memory.recompute"},
+      {"recompute_num_layers", "memory.recompute_layers"},
       {"model_name_or_path", "model.load"},
   };
   return all;
@@ -67,6 +69,7 @@ std::vector<config::Alias> make_aliases() {
       {"scheduler.*", "optimizer.*"},
       {"rng.seed", "train.seed"},
       {"train.gradient_accumulation", "train.gradient_accumulation_steps"},
+      {"train.check_weight_hash_across_dp_replicas_interval", "train.check_replicas_interval"},
       {"train.output_dir", "output_dir"},
       {"checkpointing.save", "output_dir"},
       {"checkpoint.save", "output_dir"},
@@ -95,6 +98,15 @@ std::vector<config::Alias> make_aliases() {
       {"model.num_layers_in_last_pipeline_stage", "parallelism.num_layers_in_last_pipeline_stage"},
       {"parallelism.decoder_first_pipeline_num_layers", "parallelism.num_layers_in_first_pipeline_stage"},
       {"parallelism.decoder_last_pipeline_num_layers", "parallelism.num_layers_in_last_pipeline_stage"},
+      // So is recomputation.
+      {"model.recompute_granularity", "memory.recompute"},
+      {"model.recompute_modules", "memory.recompute_modules"},
+      {"model.recompute_method", "memory.recompute_method"},
+      {"model.recompute_num_layers", "memory.recompute_layers"},
+      {"model.distribute_saved_activations", "memory.distribute_saved_activations"},
+      {"recompute_modules", "memory.recompute_modules"},
+      {"recompute_method", "memory.recompute_method"},
+      {"distribute_saved_activations", "memory.distribute_saved_activations"},
       {"moe.moe_token_dispatcher_type", "moe.token_dispatcher"},
       // Megatron's names of sizes.
       {"model.num_layers", "model.num_hidden_layers"},
@@ -187,6 +199,7 @@ const std::vector<Flag>& flags() {
       {"adapter", "lora.adapter"},
       {"convert-to-hf", "checkpoint.export_hf", FlagValue::kTrueIfNone},
       {"hf-save-path", "checkpoint.hf_save_path"},
+      {"async-save", "checkpoint.async_save", FlagValue::kTrueIfNone},
       {"log-level", "log.level"},
   };
   return all;

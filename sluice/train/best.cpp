@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sluice/checkpoint/step_folder.h"
+
 namespace sluice::train {
 namespace {
 

@@ -8,9 +8,13 @@ namespace sluice::train {
 
 enum class Command : char {
   kStep = 't',         // the next step
-  kSave = 's',         // write its part of a checkpoint
+  kSave = 's',         // begin to save
+  kCommit = 'c',       // end the save that is under way
+  kRollBack = 'b',     // weights and optimizer as in a checkpoint, whose path follows
+  kAsk = 'q',          // say whether a signal has come
   kEvaluate = 'e',     // run the model over the validation set; argument: rows to answer
   kAnswer = 'a',       // answer the sample questions
+  kMeasure = 'm',      // say how much memory it has had
   kEnd = 'x',          // nothing is left to do
   kInterrupted = 'i',  // a signal asked to stop, and all is saved
   kFailed = 'f',       // the leader says why

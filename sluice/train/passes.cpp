@@ -89,8 +89,7 @@ at::Tensor Passes::forward(std::int64_t micro_batch, std::int64_t chunk, const a
   if (!is_first(chunk)) flight.input = received.narrow(0, 0, activations).view({rows, parts_.hidden_size}).requires_grad_(!counts_only_);
   const at::Tensor hidden = is_first(chunk) ? parts_.model.embed(batch.ids, context(batch)) : flight.input;
   const parallel::LayerRange range = parts_.stages.layers(parts_.mesh.place.pipeline, chunk);
-  const auto recompute = counts_only_ ? parallel::Recompute::kNone : config_.recompute;
-  flight.output = parallel::run_blocks(parts_.model, range, hidden, context(batch), recompute, flight.routers);
+  flight.output = parallel::run_blocks(parts_.model, range, hidden, context(batch), config_.activations, flight.routers);
   if (counts_only_ && !flight.routers.empty()) {
     add_rows(counted_, loss::chosen_counts(flight.routers, batch.routed_real) / denominators_.real_tokens, parts_.stages.mixtures_before(range.begin), parts_.stages.num_mixtures());
   }

@@ -19,7 +19,7 @@ namespace sluice::train {
 // How the forward pass runs; the rest of a step follows from the objective and the optimizer.
 struct StepConfig {
   loss::ObjectiveConfig objective;
-  parallel::Recompute recompute = parallel::Recompute::kNone;
+  parallel::Activations activations;
   double expert_capacity_factor = 0;
   double mtp_loss_scaling_factor = 0;  // weight of multi-token prediction, where the model has it
   // DeepSeek-V3's balance without a loss (arXiv:2412.19437, section 2.1.2): after each step a correction bias moves by `rate` towards

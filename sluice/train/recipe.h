@@ -1,9 +1,11 @@
 // A training recipe, resolved: every section's own struct, composed once. Components receive their own section, never this.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -31,6 +33,10 @@ struct ModelSection {
   }
 };
 
+// What becomes of a step whose gradient is no number, or a spike.
+enum class BadStep { kStop, kSkip, kRollback };
+constexpr std::array<std::string_view, 3> names(BadStep) { return {"stop", "skip", "rollback"}; }
+
 struct TrainSection {
   std::int64_t train_iters = 0, epochs = 0, micro_batch_size = 1;
   std::optional<std::int64_t> global_batch_size, gradient_accumulation_steps;
@@ -39,6 +45,9 @@ struct TrainSection {
   std::vector<std::string> freeze;
   std::int64_t validation_interval = 0;
   double mtp_loss_scaling_factor = 0.1;
+  BadStep on_nan = BadStep::kStop, on_spike = BadStep::kStop;
+  std::optional<double> spike_factor;
+  std::int64_t check_replicas_interval = 0;
   void fields(auto&& field) {
     field("train_iters", train_iters, "Optimizer steps; 0 = as many as `epochs` takes.");
     field("epochs", epochs, "Passes over the data, where train_iters is 0.");
@@ -50,6 +59,10 @@ struct TrainSection {
     field("freeze", freeze, "Parameters that stay as they are: names with * as a wildcard, e.g. [embedding.*, layers.0.*].");
     field("validation_interval", validation_interval, "Steps between validations; 0 = only at the end.");
     field("mtp_loss_scaling_factor", mtp_loss_scaling_factor, "Weight of the multi-token prediction loss, for models that have it.");
+    field("on_nan", on_nan, "When a step's loss or gradient is no finite number: stop, skip its update, or rollback to the latest checkpoint and go on with the rows after it.");
+    field("spike_factor", spike_factor, "A gradient norm above this many times its running mean is a spike; null = none is.");
+    field("on_spike", on_spike, "When a step's gradient norm is a spike: stop, skip or rollback, as for on_nan.");
+    field("check_replicas_interval", check_replicas_interval, "Steps between comparisons of the parameters that several processes hold alike, by checksum; 0 = none.");
   }
 };
 
@@ -74,11 +87,12 @@ struct MoeSection {
 
 struct CheckpointSection {
   std::int64_t save_interval = 0, keep = 3;
-  bool export_hf = false;
+  bool async_save = false, export_hf = false;
   std::string hf_save_path;
   void fields(auto&& field) {
     field("save_interval", save_interval, "Steps between checkpoints; 0 = only at the end.");
     field("keep", keep, "Newest checkpoints to keep; the best by validation loss stays as well. 0 = all.");
+    field("async_save", async_save, "Write checkpoints while training goes on, from a copy in memory of what each process saves.");
     field("export_hf", export_hf, "Write the final weights in Hugging Face's layout too, LoRA merged into them.");
     field("hf_save_path", hf_save_path, "Folder for that; empty = OUTPUT_DIR/hf.");
   }
@@ -86,12 +100,13 @@ struct CheckpointSection {
 
 struct LogSection {
   std::int64_t interval = 1, exact_match_samples = 100;
-  bool tensorboard = true;
+  bool tensorboard = true, rank_files = true;
   std::optional<LogLevel> level;
   void fields(auto&& field) {
     field("interval", interval, "Steps between log lines and records of expert load; metrics.jsonl has every step.");
     field("exact_match_samples", exact_match_samples, "Held-out questions to answer at the end of a run, for exact_match in summary.json; 0 = none.");
     field("tensorboard", tensorboard, "Whether to write TensorBoard event files.");
+    field("rank_files", rank_files, "Whether each of several processes writes a log of its own, RUN/logs/rank-NNNNN.txt.");
     field("level", level, "What the terminal shows: debug, info, warning or error; null = what SLUICE_LOG_LEVEL says, else info. log.txt has info and above.");
   }
 };

@@ -8,8 +8,10 @@
 #include "sluice/checkpoint/dtype.h"
 #include "sluice/checkpoint/model_io.h"
 #include "sluice/checkpoint/step_folder.h"
+#include "sluice/config/fields.h"
 #include "sluice/monitor/numbers.h"
 #include "sluice/train/parameters.h"
+#include "sluice/train/rank_memory.h"
 
 namespace sluice::train {
 namespace {
@@ -46,32 +48,28 @@ std::uint64_t bytes_of_old_checkpoints(const fs::path& output) {
 }  // namespace
 
 Footprint footprint(const ResolvedRecipe& resolved) {
-  const auto frozen = frozen_by(resolved.recipe);
-  const parallel::ParallelismConfig& split = resolved.recipe.parallelism;
-  const bool all_float32 = resolved.recipe.train.precision == nn::Precision::kFloat32;
-  // What this process has of one trained element, each kind of state over the ranks that share it out.
-  const auto replicas = static_cast<std::uint64_t>(resolved.recipe.data_parallel_size * split.context_parallel_size);
-  const auto shared_from = [&](std::int64_t stage) { return split.zero_stage >= stage ? replicas : 1; };
-  const dist::GridSizes grid = parallel::grid_of(split, resolved.recipe.processes);
-  const auto held = parameters_held(resolved, grid, dist::place_of(grid, 0));
-  const auto specs = parameters_of(resolved);
+  const Recipe& recipe = resolved.recipe;
+  const auto frozen = frozen_by(recipe);
+  const bool all_float32 = recipe.train.precision == nn::Precision::kFloat32;
+  const std::uint64_t moments = recipe.optimizer.moments == optim::Moments::kFloat32 ? 2 * kFloat32Bytes : kFloat32Bytes;
   Footprint out;
-  for (std::size_t i = 0; i < specs.size(); ++i) {
-    const nn::ParameterSpec& spec = specs[i];
-    const std::uint64_t elements = count(spec.shape), here = count(held[i].shape), copy = all_float32 || spec.keep != nn::Keep::kComputePrecision ? kFloat32Bytes : 2;
+  for (const nn::ParameterSpec& spec : parameters_of(resolved)) {
+    const std::uint64_t elements = count(spec.shape);
     out.parameters += elements;
     if (frozen(spec.name) || spec.update == nn::Update::kRule) {
-      out.training_bytes += here * copy;
-      if (!resolved.recipe.lora.use_lora) out.checkpoint_bytes += elements * copy;
+      if (!recipe.lora.use_lora) out.checkpoint_bytes += elements * (all_float32 || spec.keep != nn::Keep::kComputePrecision ? kFloat32Bytes : 2);
       continue;
     }
     out.trained += elements;
-    // Moments and a gradient beside the master; the computing copies of a bf16 run are one flat buffer, the float32 parameters' places in it included.
-    const std::uint64_t masters = all_float32 ? shared_from(3) : shared_from(1);
-    out.training_bytes += here * (2 * kFloat32Bytes / shared_from(1) + kFloat32Bytes / shared_from(2)) + here * kFloat32Bytes / masters + (all_float32 ? 0 : here * 2 / shared_from(3));
-    out.checkpoint_bytes += elements * 3 * kFloat32Bytes;
+    out.checkpoint_bytes += elements * (kFloat32Bytes + moments);
   }
-  if (resolved.recipe.checkpoint.export_hf) out.export_bytes = out.parameters * export_element_bytes(resolved.recipe);
+  const dist::GridSizes grid = parallel::grid_of(recipe.parallelism, recipe.processes);
+  for (std::int64_t stage = 0; stage < grid.pipeline; ++stage) {  // whose ranks have equally much
+    const RankMemory all = rank_memory(resolved, stage * grid.stage(), 0), here = in_memory(all, recipe.memory);
+    out.training_bytes = std::max(out.training_bytes, here.total());
+    out.offload_bytes += (all.total() - here.total()) * static_cast<std::uint64_t>(grid.stage());
+  }
+  if (recipe.checkpoint.export_hf) out.export_bytes = out.parameters * export_element_bytes(recipe);
   return out;
 }
 
@@ -93,11 +91,26 @@ Copies check_copies(const ResolvedRecipe& resolved, Violations& violations) {
   return Copies::kAreTooLarge;
 }
 
-void check_memory(const Footprint& footprint, Violations& violations) {
+void check_offload(const Footprint& footprint, const parallel::MemoryConfig& memory, Violations& violations) {
+  if (memory.offload.empty() || memory.offload_dir.empty()) return;
+  try {
+    const parallel::NamelessFile trial(memory.offload_dir);
+  } catch (const Error& error) {
+    return violations.add(error);
+  }
+  const std::uint64_t free = free_disk_bytes(memory.offload_dir);
+  if (footprint.offload_bytes <= free) return;
+  violations.add("memory.offload = " + config::format(memory.offload) + " takes " + format_bytes(footprint.offload_bytes) + " of disk, and that of memory.offload_dir = " + memory.offload_dir + " has " +
+                     format_bytes(free) + " free",
+                 "free some space, offload less, or give a folder on a larger disk");
+}
+
+void check_memory(const Footprint& footprint, const Recipe& recipe, Violations& violations) {
+  check_offload(footprint, recipe.memory, violations);
   if (footprint.training_bytes <= memory_bytes()) return;
   violations.add("the model's weights, gradients and optimizer take " + format_bytes(footprint.training_bytes) + " (" + std::to_string(footprint.trained) + " of " +
                      std::to_string(footprint.parameters) + " parameters are trained), and this machine has " + format_bytes(memory_bytes()),
-                 "use a smaller model, freeze more of it (train.freeze), or use a machine with more memory");
+                 "use a smaller model, freeze more of it (train.freeze), offload to a disk (memory.offload), or use a machine with more memory");
 }
 
 std::int64_t checkpoints_at_once(const Recipe& recipe, std::int64_t done, std::int64_t total_steps) {

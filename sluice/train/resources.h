@@ -11,9 +11,9 @@ namespace sluice::train {
 // Bytes, exact up to alignment.
 struct Footprint {
   std::uint64_t parameters = 0, trained = 0;  // elements
-  // Of each trained parameter the float32 master, its gradient and two moments, and a copy in the computing precision where that is not
-  // float32; of each frozen one the copy alone: what this process has of them under the recipe's layout. Activations come on top.
+  // Parameters, gradients and optimizer of the rank that has the most of them in memory (rank_memory.h). Activations come on top.
   std::uint64_t training_bytes = 0;
+  std::uint64_t offload_bytes = 0;  // in the files of memory.offload_dir, of all ranks, activations left out
   std::uint64_t checkpoint_bytes = 0;  // one step folder's tensors
   std::uint64_t export_bytes = 0;      // OUTPUT_DIR/hf; 0 without checkpoint.export_hf
 };
@@ -26,8 +26,8 @@ std::uint64_t memory_bytes();
 enum class Copies { kFit, kAreTooLarge };
 Copies check_copies(const ResolvedRecipe& resolved, Violations& violations);
 
-// Adds a model that does not fit into memory_bytes().
-void check_memory(const Footprint& footprint, Violations& violations);
+// Adds a model that does not fit into memory_bytes(), and a memory.offload_dir that is no folder on a disk or has too little room.
+void check_memory(const Footprint& footprint, const Recipe& recipe, Violations& violations);
 
 // Most checkpoints that lie in the run folder at once when a run goes from step `done` to `total_steps`: those that checkpoint.keep
 // leaves, the best, and the one being written before an older one goes.

@@ -8,7 +8,6 @@
 #include "sluice/base/json.h"
 #include "sluice/checkpoint/adapter.h"
 #include "sluice/checkpoint/sharded.h"
-#include "sluice/checkpoint/step_folder.h"
 #include "sluice/config/fields.h"
 #include "sluice/models/registry.h"
 #include "sluice/train/parameters.h"
@@ -165,6 +164,21 @@ void check_trained(const fs::path& step_folder, const ResolvedRecipe& resolved, 
                  target_stored ? "resume with routing_supervision.target=learned and a weight above 0" : "resume with routing_supervision.target=balanced, or weight 0");
 }
 
+// Of a rank's share of the files. A file that cannot be read is a fault: the other ranks wait for an answer.
+std::optional<std::string> fault_of_share(const fs::path& step_folder, std::int64_t rank, std::int64_t ranks) {
+  try {
+    return checkpoint::manifest_fault(step_folder, checkpoint::Verify::kContents, {rank, ranks});
+  } catch (const Error& error) {
+    return error.problem();
+  }
+}
+
+// The highest rank whose share has a fault; nothing where none has. All ranks come here.
+std::optional<std::int64_t> rank_with_fault(const dist::Mesh& mesh, bool here) {
+  const double highest = mesh.world->max(here ? static_cast<double>(mesh.rank) : -1);
+  return highest < 0 ? std::nullopt : std::optional(static_cast<std::int64_t>(highest));
+}
+
 void check_progress(const fs::path& step_folder, const Recipe& recipe, const SessionData* data, Violations& violations) {
   const Progress saved = read_progress(step_folder);
   const std::string from = step_folder.string(), batch = std::to_string(recipe.global_batch_size());
@@ -186,7 +200,33 @@ void check_progress(const fs::path& step_folder, const Recipe& recipe, const Ses
 
 }  // namespace
 
-std::optional<ResumePoint> find_resume(const std::string& asked, const fs::path& output) {
+SharedLook::~SharedLook() {
+  try {
+    mesh_.from_leader("");
+  } catch (const Error&) {  // a rank that is gone: the next exchange says so
+  }
+}
+
+std::optional<std::string> SharedLook::fault_of(const fs::path& step_folder) const {
+  mesh_.from_leader(step_folder.string());
+  const auto own = fault_of_share(step_folder, mesh_.rank, mesh_.world->size());
+  const auto rank = rank_with_fault(mesh_, own.has_value());
+  return own || !rank ? own : fault_of_share(step_folder, *rank, mesh_.world->size());
+}
+
+void look_along(const dist::Mesh& mesh) {
+  for (;;) {
+    const std::string step_folder = mesh.from_leader("");
+    if (step_folder.empty()) return;
+    rank_with_fault(mesh, fault_of_share(step_folder, mesh.rank, mesh.world->size()).has_value());
+  }
+}
+
+checkpoint::FindFault contents_fault() {
+  return [](const fs::path& step_folder) { return checkpoint::manifest_fault(step_folder, checkpoint::Verify::kContents); };
+}
+
+std::optional<ResumePoint> find_resume(const std::string& asked, const fs::path& output, const checkpoint::FindFault& find_fault) {
   const bool newest = asked == "latest";
   const fs::path given = newest ? output : checkpoint::follow_pointer((fs::path(asked) / "").parent_path());  // without a last slash
   if (!newest && !fs::is_directory(given)) {
@@ -198,7 +238,7 @@ std::optional<ResumePoint> find_resume(const std::string& asked, const fs::path&
     return ResumePoint{given, ""};
   }
   const bool inside = given.filename() == "checkpoints" && !fs::exists(checkpoint::checkpoints_folder(given));
-  const auto latest = checkpoint::find_latest(inside ? given.parent_path() : given, checkpoint::Verify::kContents);
+  const auto latest = checkpoint::find_latest(inside ? given.parent_path() : given, find_fault);
   if (latest) return ResumePoint{latest->path, latest->note};
   if (newest) return std::nullopt;
   throw Error("--resume " + asked + ": that folder holds no checkpoint", "give a run folder that has checkpoints, or a step folder");

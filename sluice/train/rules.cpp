@@ -84,12 +84,29 @@ void optimizer(const Check& check) {
   if (o.warmup_iters) check.at_least("optimizer.warmup_iters", *o.warmup_iters, 0);
 }
 
+void memory(const Check& check) {
+  const parallel::MemoryConfig& m = check.recipe.memory;
+  if (m.recompute_layers) check.at_least("memory.recompute_layers", *m.recompute_layers, 1);
+  if (m.recompute_method == parallel::RecomputeMethod::kUniform && m.recompute_layers.value_or(1) > 1) {
+    check.violations.add("memory.recompute_method = uniform with memory.recompute_layers = " + format(*m.recompute_layers) + " asks for groups of layers, which this version of Sluice does not do",
+                         "use recompute_layers=1: each layer by itself; or recompute_method=block: the first layers of each stage");
+  }
+  if (m.recompute == parallel::Recompute::kSelective && m.recompute_modules.empty()) check.violations.add("memory.recompute = selective, but memory.recompute_modules is empty", "name some, for example [layernorm, mlp]");
+  if (!m.offload.empty() && m.offload_dir.empty()) {
+    check.notes.push_back("memory.offload = " + format(m.offload) + ": training computes in this machine's memory, where these are already; to have them on a disk set memory.offload_dir");
+  }
+}
+
 void intervals(const Check& check) {
   check.at_least("checkpoint.save_interval", check.recipe.checkpoint.save_interval, 0);
   check.at_least("checkpoint.keep", check.recipe.checkpoint.keep, 0);
   check.at_most("checkpoint.keep", check.recipe.checkpoint.keep, kMostKept);
   check.at_least("log.interval", check.recipe.log.interval, 1);
   check.at_least("train.validation_interval", check.recipe.train.validation_interval, 0);
+  check.at_least("train.check_replicas_interval", check.recipe.train.check_replicas_interval, 0);
+  if (const auto& factor = check.recipe.train.spike_factor; factor && !(*factor > 1)) {
+    check.violations.add("train.spike_factor = " + format(*factor) + " is not above 1: every other step would be a spike", "use 5 to 20");
+  }
   check.at_least("train.seed", check.recipe.train.seed, 0);
   const bool validates = !check.recipe.data.validation_path.empty() || check.recipe.data.validation_fraction > 0;
   if (check.recipe.train.validation_interval > 0 && !validates) {
@@ -271,6 +288,8 @@ const std::vector<Idle>& idle_settings() {
       {"optimizer.decay_fraction", [](const Recipe& r, const ModelConfig*) { return r.optimizer.schedule != optim::Schedule::kWsd; }, "only the wsd schedule has it"},
       {"optimizer.min_lr", [](const Recipe& r, const ModelConfig*) { return r.optimizer.schedule == optim::Schedule::kConstant; }, "the schedule is constant"},
       {"train.epochs", [](const Recipe& r, const ModelConfig*) { return r.train.train_iters > 0 && r.train.epochs > 0; }, "train.train_iters decides"},
+      {"train.on_spike", [](const Recipe& r, const ModelConfig*) { return !r.train.spike_factor && r.train.on_spike != BadStep::kStop; }, "train.spike_factor is null: no step is a spike"},
+      {"train.check_replicas_interval", [](const Recipe& r, const ModelConfig*) { return r.train.check_replicas_interval > 0 && r.processes == 1; }, "no other process holds the same weights"},
       {"data.template", no_conversations, rows_only},
       {"data.custom_template", [](const Recipe& r, const ModelConfig*) { return r.data.instruct.chat_template != data::Template::kCustom; }, "data.template is not custom"},
       {"data.system_prompt", no_conversations, rows_only},
@@ -288,6 +307,12 @@ const std::vector<Idle>& idle_settings() {
       {"moe.aux_loss_scope", [](const Recipe& r, const ModelConfig*) { return r.moe.aux_loss == loss::AuxLoss::kPerSequence && r.moe.aux_loss_scope == loss::AuxScope::kGlobalBatch; }, "per_sequence does not depend on it"},
       {"moe.expert_bias_update_rate", [](const Recipe& r, const ModelConfig*) { return r.moe.freeze_router; }, "moe.freeze_router keeps routers as they are"},
       {"moe.expert_bias_update_rate", [](const Recipe& r, const ModelConfig*) { return r.lora.use_lora; }, "LoRA leaves routing biases as they are"},
+      {"memory.recompute_modules", [](const Recipe& r, const ModelConfig*) { return r.memory.recompute != parallel::Recompute::kSelective; }, "memory.recompute is not selective"},
+      {"memory.recompute_method", [](const Recipe& r, const ModelConfig*) { return r.memory.recompute == parallel::Recompute::kNone; }, "memory.recompute is none"},
+      {"memory.recompute_layers", [](const Recipe& r, const ModelConfig*) { return r.memory.recompute == parallel::Recompute::kNone; }, "memory.recompute is none"},
+      {"memory.distribute_saved_activations", [](const Recipe& r, const ModelConfig*) { return r.memory.distribute_saved_activations && r.memory.recompute != parallel::Recompute::kFull; }, "memory.recompute is not full"},
+      {"memory.distribute_saved_activations", [](const Recipe& r, const ModelConfig*) { return r.memory.distribute_saved_activations && (r.parallelism.tensor_model_parallel_size == 1 || r.parallelism.splits_sequences()); }, "no two processes keep the same activations"},
+      {"memory.offload_dir", [](const Recipe& r, const ModelConfig*) { return !r.memory.offload_dir.empty() && r.memory.offload.empty(); }, "memory.offload is empty"},
       {"checkpoint.hf_save_path", [](const Recipe& r, const ModelConfig*) { return !r.checkpoint.export_hf; }, "checkpoint.export_hf is false"},
       {"lora.rank", no_lora, not_lora},
       {"lora.alpha", no_lora, not_lora},
@@ -317,7 +342,7 @@ void report_idle(const Check& check) {
 
 void check_rules(const Recipe& recipe, const models::ModelConfig* config, const std::vector<config::Setting>& settings, Violations& violations,
                  std::vector<std::string>& notes) {
-  static const std::vector<std::function<void(const Check&)>> rules{length_of_training, batch_sizes,    optimizer, intervals,
+  static const std::vector<std::function<void(const Check&)>> rules{length_of_training, batch_sizes,    optimizer, memory,         intervals,
                                                                     layout,         data_and_model, noise,     rotation, mixture, supervision, adapters};
   const Check check{recipe, config, settings, violations, notes};
   for (const auto& rule : rules) rule(check);

@@ -11,43 +11,34 @@
 
 #include "sluice/base/error.h"
 #include "sluice/base/interrupt.h"
-#include "sluice/checkpoint/model_io.h"
+#include "sluice/base/version.h"
 #include "sluice/checkpoint/step_folder.h"
+#include "sluice/config/fields.h"
 #include "sluice/data/instruct/templates.h"
-#include "sluice/models/export_note.h"
 #include "sluice/monitor/display.h"
 #include "sluice/monitor/report.h"
 #include "sluice/monitor/run_info.h"
 #include "sluice/monitor/summary.h"
-#include "sluice/base/version.h"
-#include "sluice/checkpoint/weight_reader.h"
 #include "sluice/train/best.h"
 #include "sluice/train/command.h"
 #include "sluice/train/evaluation.h"
+#include "sluice/train/export_final.h"
 #include "sluice/train/export_state.h"
 #include "sluice/train/folder_watch.h"
 #include "sluice/train/follow.h"
+#include "sluice/train/peak_memory.h"
 #include "sluice/train/records.h"
+#include "sluice/train/run_folder.h"
 #include "sluice/train/start.h"
+#include "sluice/train/step_figures.h"
+#include "sluice/train/worker.h"
 
 namespace sluice::train {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-void clear_folder(const fs::path& output) {
-  for (const char* name : {"checkpoints", "hf", "summary.json", "report.html", "log.txt", "config.yaml", "samples.json", monitor::kEvaluationBefore}) fs::remove_all(output / name);
-  for (const auto& entry : fs::directory_iterator(output)) {
-    if (entry.path().filename().string().starts_with("events.out.tfevents.")) fs::remove(entry.path());
-  }
-  for (const char* name : {"metrics.jsonl", "run.json"}) fs::remove(output / name);  // last: after a kill in between there is still a run to overwrite
-}
-
-void make_folder(const fs::path& output) {
-  std::error_code failure;
-  fs::create_directories(output, failure);
-  if (failure) throw Error("cannot make the run folder " + output.string() + ": " + failure.message(), "give another --output-dir");
-}
+constexpr std::int64_t kMostBadInARow = 10;
 
 // The run as it goes: what one object holds so that a step, a save and an end can share it.
 class Run {
@@ -61,21 +52,24 @@ class Run {
     }
     for (const std::string& note : resolved.notes) log_.note(note);
     for (const std::string& note : start.notes) log_.note(note);
-    session_ = together(mesh_, [&] { return std::make_unique<Session>(resolved, std::move(start.data), mesh_, log_); });
-    if (start.folder == Folder::kReplaces) {  // only now that data and model are known to be good
-      clear_folder(output_);
-      open_folder();
-    }
-    progress_.seed = recipe_.train.seed;
-    progress_.data_fingerprint = session_->data.sets.train->counts().fingerprint;
+    worker_.emplace(resolved, std::move(start.data), mesh_, log_);
+    together(mesh_, [&] {
+      if (start.folder == Folder::kReplaces) {  // only now that data and model are known to be good
+        clear_run_folder(output_);
+        open_folder();
+      }
+      return true;
+    });
+    worker_->open_log();
     if (resumed_from_) {
-      progress_ = load_state(*resumed_from_, session_->kept());
-      log_.info("resumed from " + resumed_from_->string() + " at step " + std::to_string(progress_.step));
+      worker_->resume(*resumed_from_);
+      last_state_ = resumed_from_;
+      log_.info("resumed from " + resumed_from_->string() + " at step " + std::to_string(step()));
     }
     if (!already_done()) write_file_atomic(output_ / "config.yaml", to_yaml(resolved));
   }
 
-  bool already_done() const { return progress_.step >= session_->data.total_steps; }
+  bool already_done() const { return step() >= session().data.total_steps; }
 
   // Whether all steps are on disk, but a kill came before the summary, the export and the report that follow them, or an export is asked
   // for that was not made.
@@ -83,38 +77,56 @@ class Run {
     const auto info = monitor::read_run_info(output_);
     if (!info) return false;
     const bool ended = info->state == monitor::RunState::kFinished && fs::exists(output_ / "summary.json") && fs::exists(output_ / "report.html");
-    return !ended || (recipe_.checkpoint.export_hf && !export_is_final(recipe_.export_folder(), info->exported, progress_.step));
+    return !ended || (recipe_.checkpoint.export_hf && !export_is_final(recipe_.export_folder(), info->exported, step()));
   }
 
   void train() {
     if (already_done() && !lacks_its_end()) {
-      log_.note("the run has all of its " + std::to_string(session_->data.total_steps) + " steps: nothing to do; raise train.train_iters or train.epochs to go on");
+      log_.note("the run has all of its " + std::to_string(session().data.total_steps) + " steps: nothing to do; raise train.train_iters or train.epochs to go on");
       return;
     }
     start();
     const InterruptGuard signals;
     try {
-      if (progress_.step == 0 && !recipe_.model.load.empty() && session_->data.sets.validation) evaluate_before();
-      while (!already_done()) {
-        one_step();
-        const bool last = already_done(), stops = mesh_.any(signals.interrupted());
-        if (validates_now(last)) validate();
-        record();
-        if (last || saves_now() || stops) save();
-        if (stops && !last) interrupted();
-      }
+      if (step() == 0 && !recipe_.model.load.empty() && session().data.sets.validation) evaluate_before();
+      while (!already_done()) train_one(signals);
+      finish_saving();
       finish();
     } catch (const Interrupted&) {
       throw;
+    } catch (const dist::StoppedByAnotherRank&) {
+      fail("another rank said why");
+      tell_failed();
+      throw;
     } catch (const std::exception& error) {
       keep_last_state();
-      fail(error);
+      fail(error.what());
       tell_failed();
       throw;
     }
   }
 
  private:
+  Session& session() { return worker_->session(); }
+  const Session& session() const { return worker_->session(); }
+  std::int64_t step() const { return worker_->progress().step; }
+
+  // One step, and what is due after it.
+  void train_one(const InterruptGuard& signals) {
+    const Worker::Asked asked = one_step(signals);
+    bool stops = asked.stops;
+    if (worker_->is_saving() && asked.written) finish_saving();
+    const bool last = already_done();
+    if (validates_now(last)) {
+      validate();
+      tell(mesh_, Command::kAsk);
+      stops = worker_->ask(signals.interrupted()).stops || stops;
+    }
+    record();
+    if (last || saves_now() || stops) save();
+    if (stops && !last) interrupted();
+  }
+
   void tell_failed() const {
     try {
       tell(mesh_, Command::kFailed);
@@ -124,19 +136,21 @@ class Run {
 
   // A run that cannot go on (its data changed, a file cannot be written) does not lose the steps since the last save.
   void keep_last_state() {
-    if (!session_ || progress_.step == 0 || saved_step_ == progress_.step || !watch_->is_there()) return;
-    const auto alone = session_->kept_alone();
-    if (!alone) return;  // ranks have parts of it, and what has failed may be one of them
+    if (!state_is_sound_ || step() == 0 || !watch_->is_there()) return;
     try {
-      write_checkpoint(*alone);
-      log_.note("the state after step " + std::to_string(progress_.step) + " is saved: --resume latest goes on from there");
+      if (const auto committed = worker_->commit_alone()) saved(*committed, Old::kKeep);
+      // Where ranks have parts of the state what has failed may be one of them, and nothing can be saved.
+      if (saved_step_ == step() || !worker_->save_alone([&](const fs::path& folder) { add_files(folder); })) return;
+      begun_is_best_ = is_best_;
+      saved(step(), Old::kKeep);
+      log_.note("the state after step " + std::to_string(step()) + " is saved: --resume latest goes on from there");
     } catch (const std::exception& error) {  // the error that ends the run is the one to report
-      log_.warning("the state after step " + std::to_string(progress_.step) + " could not be saved: " + error.what());
+      log_.warning("the state after step " + std::to_string(step()) + " could not be saved: " + error.what());
     }
   }
 
   void open_folder() {
-    make_folder(output_);
+    make_run_folder(output_);
     watch_.emplace(output_);
     log_.open_file(output_ / "log.txt");
   }
@@ -153,12 +167,12 @@ class Run {
 
   void start() {
     monitor::RunInfo info = monitor::running_here();
-    const models::MoeShape moe = session_->resolved.model_config->moe();
-    info.total_steps = session_->data.total_steps;
+    const models::MoeShape moe = session().resolved.model_config->moe();
+    info.total_steps = session().data.total_steps;
     info.model_name = recipe_.model.architecture;
     info.num_layers = moe.num_layers;
     info.num_experts = moe.num_experts;
-    if (session_->target) info.categories = recipe_.routing_supervision.categories;
+    if (session().target) info.categories = recipe_.routing_supervision.categories;
     info.version = kVersion;
     info.exported = former_export();
     if (!already_done()) {
@@ -168,79 +182,83 @@ class Run {
     }
     monitor::write_run_info(output_, info);
     if (resumed_from_) {
-      if (const std::string note = settle_pointers(output_, *resumed_from_, progress_); !note.empty()) log_.note(note);
+      if (const std::string note = settle_pointers(output_, *resumed_from_, worker_->progress()); !note.empty()) log_.note(note);
     }
-    records_ = std::make_unique<Records>(output_, progress_.step, recipe_.log.tensorboard ? Events::kOn : Events::kOff, log_);
+    records_ = std::make_unique<Records>(output_, step(), recipe_.log.tensorboard ? Events::kOn : Events::kOff, log_);
     if (resumed_from_ && is_of_run(*resumed_from_, output_)) records_->take_back(*resumed_from_);
     display_ = std::make_unique<monitor::Display>(std::cerr, STDERR_FILENO, log_,
-                                                  monitor::DisplayOptions{output_.string(), session_->data.total_steps, recipe_.log.interval});
+                                                  monitor::DisplayOptions{output_.string(), session().data.total_steps, recipe_.log.interval});
   }
 
-  void one_step() {
+  Worker::Asked one_step(const InterruptGuard& signals) {
     const auto begin = Clock::now();
-    const std::int64_t number = progress_.step + 1;
     tell(mesh_, Command::kStep);
-    const StepResult result = session_->step->gradients(session_->micro_batches(number));
-    if (!result.finite()) stop_on_nan(number, result);
-    const double lr = optim::learning_rate(optim::schedule_of(recipe_.optimizer, session_->data.total_steps), number);
-    session_->step->update(lr, result.grad_norm);
-    progress_.step = number;
-    progress_.data_position = number * recipe_.global_batch_size();
-
-    current_ = {};
-    current_.step = number;
-    current_.train = result.losses;
-    current_.learning_rate = lr;
-    current_.grad_norm = result.grad_norm;
-    current_.tokens = result.tokens;
-    current_.target_tokens = result.target_tokens;
-    current_.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-    current_.tokens_per_second = static_cast<double>(result.tokens) / current_.seconds;
-    if (result.expert_counts.defined() && recipe_.moe.expert_capacity_factor > 0) {
-      current_.dropped_share = 1 - result.expert_counts.sum(at::kDouble).item<double>() / result.chosen;
-    }
-    if (result.expert_counts.defined() && logs_now()) current_.expert_load = shares(result.expert_counts);
+    const TakenStep taken = worker_->step();
+    const Worker::Asked asked = worker_->ask(signals.interrupted());
+    current_ = figures_of(taken, recipe_, std::chrono::duration<double>(Clock::now() - begin).count());
+    if (logs_now()) current_.expert_load = expert_load(taken);
+    if (!taken.disagreement.empty()) stop_on_disagreement(taken);
+    if (taken.judgement == Judgement::kGood) bad_in_a_row_ = 0;
+    else answer_bad_step(taken);
+    return asked;
   }
 
-  static monitor::ExpertShares shares(const at::Tensor& counts) {
-    monitor::ExpertShares out;
-    const at::Tensor share = (counts / counts.sum(1, true).clamp_min(1)).to(at::kDouble).contiguous();
-    for (std::int64_t layer = 0; layer < share.size(0); ++layer) {
-      const auto* row = share.data_ptr<double>() + layer * share.size(1);
-      out.emplace_back(row, row + share.size(1));
-    }
-    return out;
+  [[noreturn]] void stop_on_disagreement(const TakenStep& taken) {
+    state_is_sound_ = false;
+    throw Error("after step " + std::to_string(taken.number) + " processes that hold the same parameters have other values: " + taken.disagreement + " (of two that differ, either may be wrong)",
+                "look for faults of memory or processor on that host, leave it out, and go on with --resume and a checkpoint of a step up to " +
+                    std::to_string(taken.number - recipe_.train.check_replicas_interval) + ", when all agreed");
+  }
+
+  // As train.on_nan or train.on_spike says.
+  void answer_bad_step(const TakenStep& taken) {
+    const bool spike = taken.judgement == Judgement::kSpike;
+    const BadStep answer = spike ? recipe_.train.on_spike : recipe_.train.on_nan;
+    const std::string what = worker_->what_is_bad(taken), setting = std::string(spike ? "train.on_spike = " : "train.on_nan = ") + config::format(answer);
+    if (answer == BadStep::kStop) stop_on_bad_step(what);
+    current_.skipped = spike ? "spike" : "nan";
+    if (++bad_in_a_row_ > kMostBadInARow) stop_on_bad_step(what + ", as in the " + std::to_string(kMostBadInARow) + " steps before it (" + setting + ")");
+    std::string done = "its update is left out";
+    if (answer == BadStep::kRollback) done = roll_back() ? "back to the weights of step " + std::to_string(*current_.rolled_back_to) + ", on with the rows after this step" : "its update is left out, as there is no checkpoint to go back to yet";
+    log_.warning(what + "; " + done + " (" + setting + ")");
+  }
+
+  // Whether there is a checkpoint to go back to.
+  bool roll_back() {
+    finish_saving();
+    if (!last_state_) return false;
+    current_.rolled_back_to = read_progress(*last_state_).step;
+    tell(mesh_, Command::kRollBack);
+    worker_->roll_back(*last_state_);
+    return true;
   }
 
   // Keeps the weights as they are and, since those may be ruined already, the checkpoint before them: nothing is pruned here.
-  [[noreturn]] void stop_on_nan(std::int64_t number, const StepResult& result) {
-    const std::string what = std::isfinite(result.losses.loss) ? "gradient norm" : "loss", step = "step " + std::to_string(number);
-    if (progress_.step == 0) {
-      throw Error("the " + what + " of " + step + " is not a finite number, with the weights that the run started with", "look at the weights, and at the rows of that step");
-    }
-    if (saved_step_ != progress_.step) write_checkpoint();
+  [[noreturn]] void stop_on_bad_step(const std::string& what) {
+    if (step() == 0) throw Error(what + ", with the weights that the run started with", "look at the weights, and at the rows of that step");
+    begin_saving();
+    finish_saving(Old::kKeep);
     std::string former;
     for (const auto& folder : checkpoint::list_steps(output_)) {
-      if (!folder.fault && folder.step < progress_.step) former = folder.path.string();
+      if (!folder.fault && folder.step < step()) former = folder.path.string();
     }
-    const std::string kept = (checkpoint::checkpoints_folder(output_) / checkpoint::step_name(progress_.step)).string();
-    throw Error("the " + what + " of " + step + " is not a finite number; the weights that gave it are kept in " + kept +
-                    (former.empty() ? "" : ", and in case these are ruined already, the checkpoint before them in " + former),
+    const std::string kept = (checkpoint::checkpoints_folder(output_) / checkpoint::step_name(step())).string();
+    throw Error(what + "; the weights that gave it are kept in " + kept + (former.empty() ? "" : ", and in case these are ruined already, the checkpoint before them in " + former),
                 "lower optimizer.lr or optimizer.clip_grad, lengthen the warm-up, or look at the rows of that step; then go on with --resume latest" +
-                    (former.empty() ? "" : ", or from before: --resume " + former));
+                    (former.empty() ? "" : ", or from before: --resume " + former) + "; train.on_nan and train.on_spike say what to do without you");
   }
 
-  bool logs_now() const { return progress_.step % recipe_.log.interval == 0 || progress_.step == 1 || already_done(); }
-  bool saves_now() const { return recipe_.checkpoint.save_interval > 0 && progress_.step % recipe_.checkpoint.save_interval == 0; }
+  bool logs_now() const { return step() % recipe_.log.interval == 0 || step() == 1 || already_done(); }
+  bool saves_now() const { return recipe_.checkpoint.save_interval > 0 && step() % recipe_.checkpoint.save_interval == 0; }
   bool validates_now(bool last) const {
-    if (!session_->data.sets.validation) return false;
-    return last || (recipe_.train.validation_interval > 0 && progress_.step % recipe_.train.validation_interval == 0);
+    if (!session().data.sets.validation) return false;
+    return last || (recipe_.train.validation_interval > 0 && step() % recipe_.train.validation_interval == 0);
   }
 
   // Where ranks hold parts of the model they run it with this one.
   monitor::Evaluation evaluate(std::int64_t generated_rows) const {
-    if (!session_->model_is_whole()) tell(mesh_, Command::kEvaluate, generated_rows);
-    return train::evaluate(*session_, generated_rows);
+    if (!session().model_is_whole()) tell(mesh_, Command::kEvaluate, generated_rows);
+    return train::evaluate(session(), generated_rows);
   }
 
   // What the loaded model is worth, for the report to hold the result against.
@@ -256,9 +274,9 @@ class Run {
     constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
     current_.validation = monitor::Losses{loss, loss, kNotMeasured, kNotMeasured, kNotMeasured};
     display_->set_status("");
-    if (!std::isfinite(loss) || (progress_.best_validation_loss && loss >= *progress_.best_validation_loss)) return;
-    progress_.best_validation_loss = loss;
-    progress_.best_step = progress_.step;
+    if (!std::isfinite(loss) || (worker_->progress().best_validation_loss && loss >= *worker_->progress().best_validation_loss)) return;
+    worker_->progress().best_validation_loss = loss;
+    worker_->progress().best_step = step();
     is_best_ = true;
   }
 
@@ -274,36 +292,55 @@ class Run {
     if (is_best_ && !already_done() && !saves_now()) save();  // the best weights are kept even where no regular save falls
   }
 
+  // Of this step. In the background it goes on when this returns.
   void save() {
-    if (saved_step_ == progress_.step) return;
-    write_checkpoint();
-    const auto best = checkpoint::read_pointer(output_, checkpoint::kBest);
-    if (recipe_.checkpoint.keep > 0) checkpoint::prune(output_, static_cast<int>(recipe_.checkpoint.keep), best ? std::set<std::int64_t>{*best} : std::set<std::int64_t>{});
+    begin_saving();
+    if (!recipe_.checkpoint.async_save) finish_saving();
   }
 
-  void write_checkpoint() {
+  void begin_saving() {
+    if (begun_step_ == step()) return;
+    finish_saving();
     watch_->require();
+    display_->set_status("saving " + checkpoint::step_name(step()));
     tell(mesh_, Command::kSave);
-    write_checkpoint(session_->kept());
-  }
-
-  void write_checkpoint(const Kept& kept) {
-    watch_->require();
-    display_->set_status("saving " + checkpoint::step_name(progress_.step));
-    save_state(output_, progress_, kept, [&](const fs::path& folder) {
-      session_->write_companions(folder);
-      records_->keep_unwritten(current_, folder);
-    });
-    saved_step_ = progress_.step;
-    if (is_best_) checkpoint::write_pointer(output_, checkpoint::kBest, progress_.step);
-    is_best_ = false;
-    log_.file_only("saved " + checkpoint::step_name(progress_.step));
+    worker_->save([&](const fs::path& folder) { add_files(folder); });
+    begun_step_ = step();
+    begun_is_best_ = std::exchange(is_best_, false);
     display_->set_status("");
   }
 
+  void add_files(const fs::path& folder) const {
+    session().write_companions(folder);
+    records_->keep_unwritten(current_, folder);
+  }
+
+  enum class Old { kPrune, kKeep };
+
+  // The save that is under way, if any.
+  void finish_saving(Old old = Old::kPrune) {
+    if (!worker_->is_saving()) return;
+    display_->set_status("saving " + checkpoint::step_name(begun_step_));
+    watch_->require();
+    tell(mesh_, Command::kCommit);
+    saved(worker_->commit(), old);
+    display_->set_status("");
+  }
+
+  void saved(std::int64_t number, Old old) {
+    saved_step_ = number;
+    last_state_ = checkpoint::checkpoints_folder(output_) / checkpoint::step_name(number);
+    if (std::exchange(begun_is_best_, false)) checkpoint::write_pointer(output_, checkpoint::kBest, number);
+    log_.file_only("saved " + checkpoint::step_name(number));
+    if (old == Old::kKeep || recipe_.checkpoint.keep == 0) return;
+    const auto best = checkpoint::read_pointer(output_, checkpoint::kBest);
+    checkpoint::prune(output_, static_cast<int>(recipe_.checkpoint.keep), best ? std::set<std::int64_t>{*best} : std::set<std::int64_t>{});
+  }
+
   [[noreturn]] void interrupted() {
-    end(monitor::RunState::kInterrupted, "by a signal, after saving step " + std::to_string(progress_.step));
-    log_.info("interrupted: saved " + checkpoint::step_name(progress_.step) + "; go on with --resume latest");
+    finish_saving();
+    end(monitor::RunState::kInterrupted, "by a signal, after saving step " + std::to_string(step()));
+    log_.info("interrupted: saved " + checkpoint::step_name(step()) + "; go on with --resume latest");
     tell(mesh_, Command::kInterrupted);
     throw Interrupted{};
   }
@@ -324,57 +361,36 @@ class Run {
     monitor::write_run_info(output_, *info);
   }
 
-  void fail(const std::exception& error) {
+  void fail(const std::string& why) {
     try {
-      end(monitor::RunState::kFailed, std::string(error.what()).substr(0, std::string(error.what()).find('\n')));
+      end(monitor::RunState::kFailed, why.substr(0, why.find('\n')));
     } catch (const Error&) {  // a full disk, say: what failed first is what gets reported
     }
-  }
-
-  // The last thing that is done with these weights.
-  void merge_adapters() {
-    const auto merged = models::merge(*session_->store, session_->adapters, checkpoint::to_torch(session_->export_dtype));
-    const std::string warning = models::rounding_warning(merged, std::string(checkpoint::dtype_name(session_->export_dtype)));
-    if (!warning.empty()) log_.warning(recipe_.export_folder().string() + ": " + warning);
-  }
-
-  // In HF's layout: from the store, or where ranks hold parts of it from the last checkpoint, tensor by tensor.
-  void export_weights(const fs::path& to) const {
-    const auto write = [&](const checkpoint::WholeTensors& values) { checkpoint::export_hf(to, *session_->resolved.model_config, session_->table, values, session_->export_dtype, std::nullopt); };
-    if (session_->model_is_whole()) return write([&](const models::TensorSpec& spec) { return checkpoint::exact_value(session_->store->at(spec.parameter.name)); });
-    const auto saved = checkpoint::open_model_folder(checkpoint::checkpoints_folder(output_) / checkpoint::step_name(progress_.step));
-    const auto weights = checkpoint::open_weights(saved, session_->table);
-    write([&](const models::TensorSpec& spec) {
-      const at::Tensor value = at::empty(spec.parameter.shape, at::kFloat);
-      weights->read(spec, value);
-      return value;
-    });
   }
 
   void finish() {
     watch_->require();
     monitor::Summary summary = monitor::summarize(monitor::MetricsReader(output_).poll());
-    if (session_->data.sets.validation) {
+    if (session().data.sets.validation) {
       summary.evaluation = evaluate(recipe_.log.exact_match_samples);
     }
+    tell(mesh_, Command::kMeasure);
+    summary.peak_memory_gb = peak_memory_gb(mesh_);
+    log_.info(describe_peaks(summary.peak_memory_gb));
     monitor::write_summary(output_, summary);
-    if (!session_->model_is_whole()) tell(mesh_, Command::kAnswer);
-    if (const auto samples = answer_samples(*session_); !samples.empty()) monitor::write_samples(output_, samples);
+    if (!session().model_is_whole()) tell(mesh_, Command::kAnswer);
+    if (const auto samples = answer_samples(session()); !samples.empty()) monitor::write_samples(output_, samples);
     if (recipe_.checkpoint.export_hf) {
-      if (recipe_.lora.use_lora) merge_adapters();
-      const fs::path to = recipe_.export_folder();
-      export_weights(to);
-      session_->write_companions(to);
-      change_info([&](monitor::RunInfo& info) { info.exported = {progress_.step, false}; });
-      if (const std::string note = models::export_note(*session_->resolved.model_config); !note.empty()) log_.note(to.string() + ": " + note);
-    } else if (const std::string warning = export_warning(recipe_.export_folder(), former_export(), progress_.step); !warning.empty()) {
+      export_final(session(), checkpoint::checkpoints_folder(output_) / checkpoint::step_name(step()), log_);
+      change_info([&](monitor::RunInfo& info) { info.exported = {step(), false}; });
+    } else if (const std::string warning = export_warning(recipe_.export_folder(), former_export(), step()); !warning.empty()) {
       log_.warning(warning);
     }
     end(monitor::RunState::kFinished, "");
     const std::string asking = data::has_conversations(recipe_.data.format) ? data::asking_note(recipe_.data.instruct) : "";
     if (!asking.empty()) log_.note(asking);
     monitor::write_report(output_);
-    log_.info("finished: " + std::to_string(progress_.step) + " steps; report in " + (output_ / "report.html").string());
+    log_.info("finished: " + std::to_string(step()) + " steps; report in " + (output_ / "report.html").string());
   }
 
   const Recipe& recipe_;
@@ -382,21 +398,26 @@ class Run {
   const dist::Mesh& mesh_;
   Log& log_;
   std::optional<fs::path> resumed_from_;
-  std::unique_ptr<Session> session_;
-  Progress progress_;
+  std::optional<Worker> worker_;
   std::optional<FolderWatch> watch_;
   std::unique_ptr<Records> records_;
   std::unique_ptr<monitor::Display> display_;
   monitor::StepMetrics current_;
-  std::int64_t saved_step_ = -1;
-  bool is_best_ = false, export_will_be_outdated_ = false;
+  std::int64_t begun_step_ = -1, saved_step_ = -1;  // whose save was begun, and ended
+  std::optional<fs::path> last_state_;              // the checkpoint to go back to
+  std::int64_t bad_in_a_row_ = 0;
+  bool is_best_ = false, begun_is_best_ = false, export_will_be_outdated_ = false;
+  bool state_is_sound_ = true;
 };
 
 }  // namespace
 
 void run(const ResolvedRecipe& resolved, const RunOptions& options, const dist::Mesh& mesh, Log& log) {
   if (!mesh.leads()) return follow(resolved, mesh);
-  Start start = together(mesh, [&] { return check_start(resolved, options); });
+  Start start = together(mesh, [&] {
+    const SharedLook look(mesh);
+    return check_start(resolved, options, [&](const fs::path& step_folder) { return look.fault_of(step_folder); });
+  });
   mesh.from_leader(start.resume_from ? start.resume_from->string() : "");
   Run(resolved, std::move(start), mesh, log).train();
   tell(mesh, Command::kEnd);

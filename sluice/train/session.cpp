@@ -25,7 +25,7 @@ StepConfig step_config(const ResolvedRecipe& resolved) {
     if (frozen_by(recipe)(name)) name.clear();
   }
   return {{recipe.moe.aux_loss, recipe.moe.aux_loss_scope, coefficient, recipe.moe.z_loss_coef, recipe.routing_supervision},
-          recipe.memory.recompute, recipe.moe.expert_capacity_factor, recipe.train.mtp_loss_scaling_factor,
+          recipe.memory.activations(), recipe.moe.expert_capacity_factor, recipe.train.mtp_loss_scaling_factor,
           recipe.moe.expert_bias_update_rate, std::move(expert_biases)};
 }
 
@@ -103,34 +103,49 @@ Session::Session(const ResolvedRecipe& r, SessionData opened, const dist::Mesh& 
   holders = std::make_unique<parallel::Holders>(mesh, [&](const dist::Place& place) { return parameters_held(resolved, mesh.sizes, place); },
                                                 static_cast<parallel::Zero>(recipe.parallelism.zero_stage));
   store = std::make_unique<nn::ParameterStore>(parameters_held(resolved, mesh.sizes, mesh.place));
-  store->allocate_for_training(recipe.train.precision, frozen_by(recipe), [&](const nn::ParameterSpec& spec) { return holders->placement(spec); });
-  shared = std::make_unique<parallel::SharedParameters>(*holders, *store);
+  const parallel::MemoryConfig& memory = recipe.memory;
+  for (const parallel::Offload what : {parallel::Offload::kParameters, parallel::Offload::kGradients, parallel::Offload::kOptimizer}) {
+    if (!disk && memory.offloads(what)) disk = std::make_unique<parallel::DiskBuffers>(memory.offload_dir);
+  }
+  store->allocate_for_training(recipe.train.precision, frozen_by(recipe), [&](const nn::ParameterSpec& spec) { return holders->placement(spec); },
+                               {zeros_of(parallel::Offload::kParameters), zeros_of(parallel::Offload::kGradients)});
+  shared = std::make_unique<parallel::SharedParameters>(*holders, *store, disk.get());
+  const auto value_is_set = [&](const nn::Parameter& parameter) { shared->value_is_set(parameter); };
   const auto seed = static_cast<std::uint64_t>(recipe.train.seed);
   if (recipe.model.load.empty()) {
-    store->initialise(seed, config.init_std());
+    store->initialise(seed, config.init_std(), value_is_set);
     export_dtype = checkpoint::from_torch(nn::scalar_type(recipe.train.precision));
   } else {
     const checkpoint::ModelFolder folder = checkpoint::open_model_folder(recipe.model.load);
-    checkpoint::load_weights(folder, table, *store);
+    checkpoint::load_weights(folder, table, *store, value_is_set);
     export_dtype = folder.dtype;
     source_config = parse_json(read_file(folder.path / "config.json"), (folder.path / "config.json").string());
     if (fs::exists(folder.path / kGenerationConfig)) generation_config = read_file(folder.path / kGenerationConfig);
   }
   if (recipe.lora.use_lora) add_adapters();
-  const StepConfig settings = step_config(resolved);
+  StepConfig settings = step_config(resolved);
   if (recipe.routing_supervision.weight > 0) {
     std::vector<double> rows;
     for (int label = 0; label < categories.size(); ++label) rows.push_back(static_cast<double>(data.sets.train->counts().with_label(label)));
     target = std::make_unique<RoutingTarget>(recipe.routing_supervision, rows, moe.num_experts, *store);
     target->initialise(seed);
   }
-  store->refresh_compute_copies();
   shared->trim();
   model = config.build(*store);
   seams = std::make_unique<parallel::LayoutSeams>(mesh, *stages, parallel::SeamOptions{recipe.parallelism.splits_sequences(), recipe.moe.token_dispatcher});
   model->set_seams(seams->training());
-  if (!mesh.world->alone()) model->set_watcher(shared.get());
-  optimizer = std::make_unique<optim::AdamW>(recipe.optimizer, *store);
+  if (!mesh.world->alone() || disk) model->set_watcher(shared.get());
+  if (memory.offloads(parallel::Offload::kActivations)) activation_file = std::make_unique<parallel::ActivationFile>(memory.offload_dir, *store);
+  settings.activations.keeper = activation_file.get();
+  if (memory.distribute_saved_activations && !mesh.tensor->alone() && !recipe.parallelism.splits_sequences()) settings.activations.shared_by = mesh.tensor.get();
+  optim::MomentMemory moments{zeros_of(parallel::Offload::kOptimizer)};
+  if (disk) {
+    moments.done = [this](std::int64_t begin, std::int64_t end) {
+      disk->expect(end, 2 * end - begin);
+      disk->release(begin, end);
+    };
+  }
+  optimizer = std::make_unique<optim::AdamW>(recipe.optimizer, *store, std::move(moments));
   const StepParts parts{*model, mesh, *seams, *stages, table.front().parameter.shape[1], target.get(), recipe.lora.use_lora ? &dropout : nullptr};
   step = std::make_unique<Step>(settings, parts, *store, *optimizer, *shared);
   stream = std::make_unique<data::SampleStream>(*data.sets.train, seed, recipe.data.shuffle ? data::Shuffle::kOn : data::Shuffle::kOff,
@@ -139,6 +154,11 @@ Session::Session(const ResolvedRecipe& r, SessionData opened, const dist::Mesh& 
            " trained, " + config::format(recipe.train.precision));
   if (!adapters.empty()) log.info("adapters: " + std::to_string(adapters.size()) + " of rank " + std::to_string(adapters[0].rank) + "; " + checkpoint::AdapterNames(adapters, table, recipe.model.architecture).readers());
   log_aux_loss(settings, moe, log);
+}
+
+nn::MakeZeros Session::zeros_of(parallel::Offload what) const {
+  if (!resolved.recipe.memory.offloads(what)) return nn::untouched_zeros;
+  return [this](std::int64_t count, at::ScalarType type) { return disk->zeros(count, type); };
 }
 
 void Session::add_adapters() {

@@ -11,6 +11,7 @@
 #include "sluice/data/stream.h"
 #include "sluice/eval/routing_file.h"
 #include "sluice/text/tokenizer.h"
+#include "sluice/parallel/activation_file.h"
 #include "sluice/parallel/seams.h"
 #include "sluice/train/recipe.h"
 #include "sluice/train/state.h"
@@ -54,6 +55,7 @@ class Session {
   SessionData data;
   std::vector<models::TensorSpec> table;
   std::unique_ptr<parallel::Holders> holders;
+  std::unique_ptr<parallel::DiskBuffers> disk;  // null where nothing but activations is offloaded
   std::unique_ptr<nn::ParameterStore> store;
   std::unique_ptr<parallel::SharedParameters> shared;
   std::unique_ptr<parallel::Stages> stages;
@@ -61,6 +63,7 @@ class Session {
   std::vector<models::LoraTarget> adapters;  // empty without LoRA
   nn::Dropout dropout;                       // theirs
   std::unique_ptr<models::Model> model;
+  std::unique_ptr<parallel::ActivationFile> activation_file;  // null where activations stay in memory
   std::unique_ptr<optim::AdamW> optimizer;
   std::unique_ptr<RoutingTarget> target;  // null without routing supervision
   std::unique_ptr<Step> step;
@@ -72,6 +75,7 @@ class Session {
 
  private:
   void add_adapters();
+  nn::MakeZeros zeros_of(parallel::Offload what) const;
   const dist::Mesh& mesh_;
 };
 

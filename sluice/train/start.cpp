@@ -93,7 +93,7 @@ auto gathered(Violations& violations, const Check& check) -> std::optional<declt
 
 }  // namespace
 
-Start check_start(const ResolvedRecipe& resolved, const RunOptions& options) {
+Start check_start(const ResolvedRecipe& resolved, const RunOptions& options, const checkpoint::FindFault& find_fault) {
   const Recipe& recipe = resolved.recipe;
   const fs::path output = recipe.output_dir;
   Start start;
@@ -102,7 +102,7 @@ Start check_start(const ResolvedRecipe& resolved, const RunOptions& options) {
   if (known) {
     check_freeze(resolved, violations);
     start.footprint = footprint(resolved);
-    check_memory(start.footprint, violations);
+    check_memory(start.footprint, recipe, violations);
   }
   check_writable(output, "the run folder", "give another --output-dir, or make that folder yours to write", violations);
   check_export_folder(recipe, options, violations);
@@ -110,7 +110,7 @@ Start check_start(const ResolvedRecipe& resolved, const RunOptions& options) {
   auto data = gathered(violations, [&] { return open_data(resolved); });
 
   std::int64_t done = 0;
-  const auto resume = options.resume.empty() ? std::nullopt : gathered(violations, [&] { return find_resume(options.resume, output); });
+  const auto resume = options.resume.empty() ? std::nullopt : gathered(violations, [&] { return find_resume(options.resume, output, find_fault); });
   if (resume && *resume) {
     start.resume_from = (*resume)->folder;
     if (!(*resume)->warning.empty()) start.warnings.push_back((*resume)->warning);

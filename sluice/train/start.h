@@ -26,6 +26,6 @@ struct Start {
 
 // Opens the data and checks every row, the names in train.freeze, memory, disk, the run folder, and the checkpoint to go on from. Writes
 // nothing. Error that lists all that is wrong.
-Start check_start(const ResolvedRecipe& resolved, const RunOptions& options);
+Start check_start(const ResolvedRecipe& resolved, const RunOptions& options, const checkpoint::FindFault& find_fault = contents_fault());
 
 }  // namespace sluice::train

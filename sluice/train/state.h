@@ -1,16 +1,18 @@
 // A training run on disk: everything that going on from a step needs, so that a resumed run's bits equal an uninterrupted one's.
 #pragma once
+#include <array>
 #include <cstdint>
-#include <functional>
 #include <optional>
+#include <vector>
 
 #include "sluice/base/file.h"
+#include "sluice/base/json.h"
 #include "sluice/checkpoint/adapter.h"
-#include "sluice/checkpoint/step_folder.h"
 #include "sluice/models/tensor_table.h"
 #include "sluice/nn/parameter.h"
 #include "sluice/optim/adamw.h"
 #include "sluice/parallel/zero.h"
+#include "sluice/train/bad_step.h"
 
 namespace sluice::train {
 
@@ -24,6 +26,7 @@ struct Progress {
   std::optional<double> best_validation_loss;
   std::int64_t best_step = 0;
   std::int64_t optimizer_steps = 0;  // as read; a save asks the optimizer
+  GradientNorms grad_norms;
 };
 
 // What a run keeps: its parameters, or where it trains adapters these alone, as PEFT does.
@@ -41,15 +44,32 @@ struct Kept {
   bool saves(const nn::Parameter& parameter) const { return alone || shared.saves(parameter); }
 };
 
-// Writes one step folder of `run`: parameters as native shards directly in it (or a PEFT adapter), moments and Progress in trainer/; then
-// `extra` may add files (config.json, tokenizer, routing_supervision.json) before it is committed. All ranks come here together, each writes what
-// SharedParameters says, and the leader the rest. Error when the disk is too small; earlier checkpoints stay whole.
-fs::path save_state(const fs::path& run, const Progress& progress, const Kept& kept, const std::function<void(const fs::path& folder)>& extra);
-
 // Where the run of a step folder stands. Error when the folder has no trainer state.
 Progress read_progress(const fs::path& step_folder);
 
-// Fills what is kept: the store's masters and computing copies and the optimizer's moments from a step folder. Error that names what does not fit.
-Progress load_state(const fs::path& step_folder, const Kept& kept);
+// As state.json has it.
+OrderedJson to_json(const Progress& progress, std::int64_t optimizer_steps);
+
+// What a checkpoint's tensors hold of each parameter beside its value: the name before the parameter's, and where the optimizer has it.
+struct Moment {
+  const char* prefix;
+  const at::Tensor& (optim::AdamW::*flat)() const;
+};
+inline constexpr std::array<Moment, 2> kMoments{{{"exp_avg.", &optim::AdamW::mean}, {"exp_avg_sq.", &optim::AdamW::square}}};
+
+bool is_of_adapter(const Kept& kept, const nn::Parameter& parameter);
+
+// What is held of a tensor, as pieces of the whole.
+std::vector<nn::Piece> pieces_of(const nn::ParameterSpec& spec);
+
+struct Loaded {
+  Progress progress;
+  std::uint64_t bytes_read = 0;  // of tensors, by this rank
+};
+
+// Fills what is kept: the store's masters and computing copies and the optimizer's moments from a step folder that any layout has saved. All ranks
+// come here together; each reads what it keeps, under ZeRO its piece alone, and every file's checksum is compared by one of them. Error that names
+// what does not fit.
+Loaded load_state(const fs::path& step_folder, const Kept& kept);
 
 }  // namespace sluice::train

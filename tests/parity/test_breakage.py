@@ -11,7 +11,7 @@ from program import TINY_RUN, latest_checkpoint, metrics, program, words
 from test_layouts import LONG, ranks_of, start_ranks, started_by
 
 ENDLESS = {**LONG, "train.train_iters": 1000000}
-WITHIN_S = 30
+WITHIN_S = 30  # of which 20 make a rank that is not heard of a stopped one
 
 
 def messages(stderr):
@@ -62,13 +62,12 @@ def assert_saved(run):
 HARMS = {"dies": (signal.SIGKILL, "died"), "stops": (signal.SIGSTOP, "stopped answering")}
 
 
-@pytest.mark.parametrize("harm", HARMS)
-@pytest.mark.parametrize("culprit", [0, 2])
+@pytest.mark.parametrize(("harm", "culprit"), [("dies", 0), ("dies", 2), ("stops", 0)])
 def test_a_rank_that_breaks_ends_a_run_without_a_launcher(tmp_path, harm, culprit):
     run, (harms, says) = tmp_path / "run", HARMS[harm]
     processes = start_plain(3, run)
     try:
-        started_by(processes[0], run, 5)
+        started_by(processes[0], run, 10)
         since = time.monotonic()
         os.kill(processes[culprit].pid, harms)
         said = [process.communicate(timeout=60)[1] for process in processes]
@@ -80,7 +79,7 @@ def test_a_rank_that_breaks_ends_a_run_without_a_launcher(tmp_path, harm, culpri
     assert [len(messages(stderr)) for stderr in said] == ([0, 1, 0] if culprit == 0 else [1, 0, 0]), said
     (message,) = messages("".join(said))
     host = re.escape(socket.gethostname())
-    assert re.fullmatch(rf"rank {culprit} \(host {host}, process {processes[culprit].pid}\) {says} (during|after) the \S+ of the group \S+ at step \d+", message)
+    assert re.fullmatch(rf"rank {culprit} \(host {host}, process {processes[culprit].pid}\) {says} (during|after) the \S+ of the group \S+ at step \d+", message), message
     assert_saved(run)
 
 
@@ -88,7 +87,7 @@ def test_a_rank_that_breaks_ends_a_run_without_a_launcher(tmp_path, harm, culpri
 def test_a_rank_that_breaks_ends_a_run_of_torchrun(tmp_path, harm):
     run, (harms, says) = tmp_path / "run", HARMS[harm]
     process = start_ranks(3, "train", TINY_RUN, "--output-dir", run, ENDLESS)
-    pids = by_rank(started_by(process, run, 5))
+    pids = by_rank(started_by(process, run, 10))
     since = time.monotonic()
     os.kill(pids[2], harms)
     (message,) = messages(await_end(process, run, since))
@@ -100,7 +99,7 @@ def test_a_rank_that_breaks_ends_a_run_of_torchrun(tmp_path, harm):
 def test_the_state_after_the_last_whole_step_is_saved(tmp_path):
     run = tmp_path / "run"
     process = start_ranks(2, "train", TINY_RUN, "--output-dir", run, ENDLESS, "checkpoint.save_interval=5")
-    pids = by_rank(started_by(process, run, 5))
+    pids = by_rank(started_by(process, run, 10))
     since = time.monotonic()
     os.kill(pids[1], signal.SIGKILL)
     await_end(process, run, since)
@@ -110,7 +109,7 @@ def test_the_state_after_the_last_whole_step_is_saved(tmp_path):
 def test_ranks_end_with_their_launcher(tmp_path):
     run = tmp_path / "run"
     process = start_ranks(3, "train", TINY_RUN, "--output-dir", run, ENDLESS)
-    started_by(process, run, 5)
+    started_by(process, run, 10)
     since = time.monotonic()
     os.kill(process.pid, signal.SIGKILL)
     while ranks_of(run) and time.monotonic() - since < WITHIN_S:

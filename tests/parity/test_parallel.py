@@ -1,4 +1,5 @@
 """Every layout of a model over processes against one process: losses, gradient norms, router figures and final weights, for each kind of model."""
+import json
 import os
 import pathlib
 import random
@@ -115,24 +116,31 @@ def control(tmp_path_factory, rows, model_of):
     return make
 
 
-KEYS = ("loss", "lm_loss", "aux_loss", "z_loss", "mtp_loss", "routing_supervision_loss", "grad_norm")
+LOSSES = ("loss", "lm_loss", "aux_loss", "z_loss", "mtp_loss", "routing_supervision_loss")
 
 
-def require_equal(run, expected, loss=1e-5, norm=1e-5, weights=1e-6):
+def relative(a, b):
+    return abs(a - b) / max(abs(b), 1e-2)
+
+
+def require_equal(run, expected, case, loss=1e-5, norm=1e-5, weights=1e-6):
+    """Losses and the norm of the first gradient within `loss`, later norms within `norm`, the final weights' root mean square difference within `weights`."""
     ours, theirs = metrics(run), metrics(expected)
     assert [row["step"] for row in ours] == [row["step"] for row in theirs]
-    for a, b in zip(ours, theirs):
-        for key in KEYS:
-            if b.get(key) is not None:
-                tolerance = norm if key == "grad_norm" and a["step"] > 1 else loss
-                assert a[key] == pytest.approx(b[key], rel=tolerance, abs=1e-7), (key, a["step"])
-        if b.get("expert_load"):
-            assert torch.allclose(torch.tensor(a["expert_load"]), torch.tensor(b["expert_load"]), atol=2e-3), a["step"]
+    found = {"loss": max(relative(a[key], b[key]) for a, b in zip(ours, theirs) for key in LOSSES if b.get(key) is not None),
+             "grad_norm": max(relative(a["grad_norm"], b["grad_norm"]) for a, b in zip(ours, theirs))}
     left, right = (load_file(pathlib.Path(folder) / "hf" / "model.safetensors") for folder in (run, expected))
     assert left.keys() == right.keys()
-    for name in left:
-        difference = left[name].float() - right[name].float()
-        assert difference.square().mean().sqrt() <= weights and difference.abs().max() <= 1e-3, (name, difference.abs().max())
+    difference = torch.cat([(left[name].float() - right[name].float()).flatten() for name in left])
+    found |= {"weights_rms": difference.square().mean().sqrt().item(), "weights_max": difference.abs().max().item()}
+    if "SLUICE_CAMPAIGN" in os.environ:
+        with open(os.environ["SLUICE_CAMPAIGN"], "a") as results:
+            print(json.dumps({**case, **found}), file=results)
+    assert found["loss"] < loss and relative(ours[0]["grad_norm"], theirs[0]["grad_norm"]) < loss and found["grad_norm"] < norm, found
+    assert found["weights_rms"] <= weights and found["weights_max"] <= 1e-3, found
+    for a, b in zip(ours, theirs):
+        if b.get("expert_load"):
+            assert torch.allclose(torch.tensor(a["expert_load"]), torch.tensor(b["expert_load"]), atol=2e-3), a["step"]
 
 
 def layers_for(layout):
@@ -144,15 +152,41 @@ SENSITIVE = {"qwen3_next": {"norm": 5e-3, "weights": 5e-6}}
 OBJECTIVE = {"moe.router_aux_loss_coef": 0.02, "moe.z_loss_coef": 1e-3}
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_layout_equals_one_process(tmp_path, rows, model_of, control, layout, family):
-    if family == "llama" and "ep" in layout.split()[0]:
-        pytest.skip("a dense model has no experts to split")
+# What runs without SLUICE_CAMPAIGN, which `make campaign` sets: every layout once with a model of mixtures, and each kind of model under some.
+SOME = {"mixtral": LAYOUTS, "qwen3_moe": ["ep2 etp2", "tp2 ep2 dp2"], "deepseek_v3": ["tp4 sp", "ep4", "pp2", "tp2 pp2 cp2"], "qwen3_next": ["tp2", "pp2 vpp2", "cp2"],
+        "llama": ["dp4 zero3", "tp2 pp2 cp2"]}
+CASES = [(family, layout) for family in FAMILIES for layout in LAYOUTS
+         if ("SLUICE_CAMPAIGN" in os.environ or layout in SOME[family]) and not (family == "llama" and layout.startswith("ep"))]
+
+
+@pytest.mark.parametrize("family, layout", CASES)
+def test_a_layout_equals_one_process(tmp_path, rows, model_of, control, family, layout):
     objective = {} if family == "llama" else OBJECTIVE
     world, settings = settings_of(layout)
     if family == "llama":
         settings = {key: value for key, value in settings.items() if "expert" not in key}
     layers = layers_for(layout)
     run_ranks(world, *recipe(model_of(family, layers), rows, tmp_path / "run", {**objective, **settings}))
-    require_equal(tmp_path / "run", control(family, layers, objective), **SENSITIVE.get(family, {}))
+    require_equal(tmp_path / "run", control(family, layers, objective), {"family": family, "layout": layout}, **SENSITIVE.get(family, {}))
+
+
+VARIANTS = {
+    "per layer": {"moe.aux_loss": "per_layer"},
+    "per sequence": {"moe.aux_loss": "per_sequence"},
+    "accumulation": {"train.gradient_accumulation_steps": 3},
+    "global batch": {"moe.aux_loss_scope": "global_batch", "train.gradient_accumulation_steps": 2},
+    "global batch per layer": {"moe.aux_loss": "per_layer", "moe.aux_loss_scope": "global_batch", "train.gradient_accumulation_steps": 2},
+    "learned target": {"routing_supervision.weight": 0.1, "routing_supervision.target": "learned"},
+    "last layer": {"routing_supervision.weight": 0.1, "routing_supervision.aggregate": "last"},
+    "some frozen": {"train.freeze": "[embedding.*,layers.0.*,*.router.*]"},
+    "recompute": {"memory.recompute": "full"},
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("layout", ["tp2", "tp4 sp", "pp2", "cp2", "tp2 ep2 dp2", "tp2 pp2 cp2"] if "SLUICE_CAMPAIGN" in os.environ else ["tp2 pp2 cp2", "tp2 ep2 dp2"])
+def test_an_objective_equals_one_process(tmp_path, rows, model_of, control, layout, variant):
+    settings = {**OBJECTIVE, **VARIANTS[variant]}
+    world, split = settings_of(layout)
+    run_ranks(world, *recipe(model_of("mixtral", None), rows, tmp_path / "run", {**settings, **split}))
+    require_equal(tmp_path / "run", control("mixtral", None, settings), {"family": "mixtral", "layout": f"{layout}, {variant}"})

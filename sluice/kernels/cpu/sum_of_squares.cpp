@@ -7,12 +7,6 @@
 #include "sluice/kernels/cpu/flat_blocks.h"
 
 namespace sluice::kernels::cpu {
-namespace {
-
-constexpr std::int64_t kBlock = 65536;  // part of the result: another size is another order of the sum
-
-}  // namespace
-
 double sum_block_plain(const float* values, std::int64_t size) {
   double sums[16] = {};
   for (std::int64_t i = 0; i < size / 16 * 16; i += 16) {
@@ -24,17 +18,16 @@ double sum_block_plain(const float* values, std::int64_t size) {
   return sum;
 }
 
-double sum_of_squares(const float* values, std::int64_t size) {
+double sum_of_squares(const float* values, std::int64_t size, double before) {
   SumBlock* const block = has_avx512() ? sum_block_avx512 : sum_block_plain;
-  std::vector<double> sums(static_cast<std::size_t>((size + kBlock - 1) / kBlock));
+  std::vector<double> sums(static_cast<std::size_t>((size + kSumBlock - 1) / kSumBlock));
 #pragma omp parallel for schedule(static)
   for (std::size_t b = 0; b < sums.size(); ++b) {
-    const std::int64_t begin = static_cast<std::int64_t>(b) * kBlock;
-    sums[b] = block(values + begin, std::min(kBlock, size - begin));
+    const std::int64_t begin = static_cast<std::int64_t>(b) * kSumBlock;
+    sums[b] = block(values + begin, std::min(kSumBlock, size - begin));
   }
-  double sum = 0;
-  for (const double x : sums) sum += x;
-  return sum;
+  for (const double x : sums) before += x;
+  return before;
 }
 
 }  // namespace sluice::kernels::cpu

@@ -4,7 +4,11 @@
 
 namespace sluice::kernels::cpu {
 
-// Summed in double over a fixed partition, in order: the bits do not depend on the number of threads.
-double sum_of_squares(const float* values, std::int64_t size);
+// A sum over blocks of a fixed size, in order: the bits do not depend on the number of threads.
+constexpr std::int64_t kSumBlock = 65536;
+
+// `before` plus the squares, summed in double block by block. A buffer taken in pieces, each but the last a multiple of kSumBlock and with the sum so
+// far as `before`, gives the bits of the whole.
+double sum_of_squares(const float* values, std::int64_t size, double before = 0);
 
 }  // namespace sluice::kernels::cpu

@@ -58,9 +58,9 @@ class Mixture final : public FeedForward {
       : router_(std::move(router)), experts_({store.at(at + "experts.gate_up.weight"), store.at(at + "experts.down.weight")}),
         shared_expert_(store, at + "shared_expert", nn::Activation::kSilu) {}
   BlockOutput forward(const at::Tensor& normed, const nn::ForwardContext& context) const override {
-    MixtureOutput mixture = run_experts(normed, [&](const at::Tensor& x) { return router_.route(x); }, experts_, Router::kScoring, context);
-    const nn::TensorRegion& region = context.seams.tensor;
-    return {mixture.hidden + region.leave(shared_expert_.forward(region.enter(normed)).to(at::kFloat)), std::move(mixture.router)};
+    MixtureOutput mixture = run_experts(normed, [this](const at::Tensor& x) { return router_.route(x); }, experts_, Router::kScoring, context,
+                                        [this](const at::Tensor& x) { return shared_expert_.forward(x).to(at::kFloat); });
+    return {std::move(mixture.hidden), std::move(mixture.router)};
   }
 
  private:

@@ -35,26 +35,29 @@ LatentAttention::LatentAttention(const LatentSizes& sizes, nn::ParameterStore& s
 at::Tensor LatentAttention::forward(const at::Tensor& hidden, const nn::ForwardContext& context) const {
   const at::Tensor both = kv_a_.forward(hidden);  // [tokens, kv_rank + rope]
   const at::Tensor latent = nn::rms_norm(both.narrow(1, 0, sizes_.kv_rank), kv_a_norm_, kLatentEps, hidden.scalar_type());
-  const at::Tensor rotary_key = rotated(both.narrow(1, sizes_.kv_rank, sizes_.rope).unsqueeze(1), context);  // [tokens, 1, rope]
-  const at::Tensor q = query(hidden, context);
-  return o_.forward(context.cache ? with_latents(q, latent, rotary_key, context) : with_keys_and_values(q, latent, rotary_key, context));
+  const at::Tensor rotary_key = both.narrow(1, sizes_.kv_rank, sizes_.rope).unsqueeze(1);  // [tokens, 1, rope]
+  const at::Tensor query_latent = q_a_ ? nn::rms_norm(q_a_->forward(hidden), *q_a_norm_, kLatentEps, hidden.scalar_type()) : hidden;
+  const nn::Positions positions = context.positions();
+  if (context.cache) return o_.forward(with_latents(query(query_latent, positions), latent, rotated(rotary_key, positions), context));
+  const nn::Tensors qkv = nn::forgotten(nn::Module::kMlaUpProjection, {query_latent, latent, rotary_key},
+                                        [this, positions](const nn::Tensors& in) { return up_projection(in[0], in[1], in[2], positions); });
+  return o_.forward(nn::attend(qkv[0], qkv[1], qkv[2], context, layer_, {.scale = sizes_.scale}));
 }
 
-at::Tensor LatentAttention::rotated(const at::Tensor& x, const nn::ForwardContext& context) const {
-  return sizes_.pairs == RotaryPairs::kNeighbours ? nn::apply_rope_to_neighbours(x, rope_, context.positions()) : nn::apply_rope(x, rope_, context.positions());
+at::Tensor LatentAttention::rotated(const at::Tensor& x, const nn::Positions& positions) const {
+  return sizes_.pairs == RotaryPairs::kNeighbours ? nn::apply_rope_to_neighbours(x, rope_, positions) : nn::apply_rope(x, rope_, positions);
 }
 
-at::Tensor LatentAttention::query(const at::Tensor& hidden, const nn::ForwardContext& context) const {
-  const at::Tensor from = q_a_ ? nn::rms_norm(q_a_->forward(hidden), *q_a_norm_, kLatentEps, hidden.scalar_type()) : hidden;
-  const at::Tensor q = q_.forward(from).view({hidden.size(0), -1, sizes_.nope + sizes_.rope});
-  return at::cat({q.narrow(2, 0, sizes_.nope), rotated(q.narrow(2, sizes_.nope, sizes_.rope), context)}, 2);
+at::Tensor LatentAttention::query(const at::Tensor& latent, const nn::Positions& positions) const {
+  const at::Tensor q = q_.forward(latent).view({latent.size(0), -1, sizes_.nope + sizes_.rope});
+  return at::cat({q.narrow(2, 0, sizes_.nope), rotated(q.narrow(2, sizes_.nope, sizes_.rope), positions)}, 2);
 }
 
-at::Tensor LatentAttention::with_keys_and_values(const at::Tensor& query, const at::Tensor& latent, const at::Tensor& rotary_key,
-                                                 const nn::ForwardContext& context) const {
+nn::Tensors LatentAttention::up_projection(const at::Tensor& query_latent, const at::Tensor& latent, const at::Tensor& rotary_key,
+                                           const nn::Positions& positions) const {
   const at::Tensor kv = kv_b_.forward(latent).view({latent.size(0), -1, sizes_.nope + sizes_.value});
-  const at::Tensor key = at::cat({kv.narrow(2, 0, sizes_.nope), rotary_key.expand({-1, kv.size(1), -1})}, 2);
-  return nn::attend(query, key, kv.narrow(2, sizes_.nope, sizes_.value), context, layer_, {.scale = sizes_.scale});
+  const at::Tensor key = at::cat({kv.narrow(2, 0, sizes_.nope), rotated(rotary_key, positions).expand({-1, kv.size(1), -1})}, 2);
+  return {query(query_latent, positions), key, kv.narrow(2, sizes_.nope, sizes_.value).contiguous()};
 }
 
 // q_nope (W_k c) = (q_nope W_k) c and sum_j p_j W_v c_j = W_v (sum_j p_j c_j): attention of all heads over the latents c themselves.

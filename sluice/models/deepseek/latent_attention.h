@@ -12,6 +12,7 @@
 #include "sluice/models/tensor_table.h"
 #include "sluice/nn/forward.h"
 #include "sluice/nn/linear.h"
+#include "sluice/nn/recompute.h"
 #include "sluice/nn/rope.h"
 
 namespace sluice::models {
@@ -45,10 +46,11 @@ class LatentAttention {
   at::Tensor forward(const at::Tensor& hidden, const nn::ForwardContext& context) const;
 
  private:
-  at::Tensor rotated(const at::Tensor& x, const nn::ForwardContext& context) const;  // [tokens, heads, rope] -> the same
-  // [tokens, heads, nope + rope], rotated
-  at::Tensor query(const at::Tensor& hidden, const nn::ForwardContext& context) const;
-  at::Tensor with_keys_and_values(const at::Tensor& query, const at::Tensor& latent, const at::Tensor& rotary_key, const nn::ForwardContext& context) const;
+  at::Tensor rotated(const at::Tensor& x, const nn::Positions& positions) const;  // [tokens, heads, rope] -> the same
+  // From the query's latent (or the hidden states): [tokens, heads, nope + rope], rotated
+  at::Tensor query(const at::Tensor& latent, const nn::Positions& positions) const;
+  // Keys and values of all heads; rotary_key [tokens, 1, rope], not yet rotated.
+  nn::Tensors up_projection(const at::Tensor& query_latent, const at::Tensor& latent, const at::Tensor& rotary_key, const nn::Positions& positions) const;
   at::Tensor with_latents(const at::Tensor& query, const at::Tensor& latent, const at::Tensor& rotary_key, const nn::ForwardContext& context) const;
 
   LatentSizes sizes_;

@@ -49,13 +49,12 @@ class Mixture final : public FeedForward {
 
   BlockOutput forward(const at::Tensor& normed, const nn::ForwardContext& context) const override {
     const auto weights = config_.norm_topk_prob ? nn::TopKWeights::kNormalised : nn::TopKWeights::kAsTheyAre;
-    const auto route = [&](const at::Tensor& x) {
+    const auto route = [this, weights](const at::Tensor& x) {
       return nn::route_sigmoid_in_groups(nn::router_logits(x, gate_), correction_bias_, config_.num_experts_per_tok, {config_.n_group, config_.topk_group}, weights,
                                          config_.routed_scaling_factor);
     };
-    MixtureOutput mixture = run_experts(normed, route, experts_, nn::Scoring::kSigmoid, context);
-    const nn::TensorRegion& region = context.seams.tensor;
-    return {mixture.hidden + region.leave(shared_expert_.forward(region.enter(normed)).to(at::kFloat)), std::move(mixture.router)};
+    MixtureOutput mixture = run_experts(normed, route, experts_, nn::Scoring::kSigmoid, context, [this](const at::Tensor& x) { return shared_expert_.forward(x).to(at::kFloat); });
+    return {std::move(mixture.hidden), std::move(mixture.router)};
   }
 
  private:

@@ -6,6 +6,7 @@
 #include "sluice/nn/attention.h"
 #include "sluice/nn/linear.h"
 #include "sluice/nn/norm.h"
+#include "sluice/nn/recompute.h"
 
 namespace sluice::models {
 namespace {
@@ -34,8 +35,10 @@ class Gpt2Block final : public Block {
     const nn::TensorRegion& region = context.seams.tensor;
     const at::Tensor after_attention = hidden + region.leave(attention(region.enter(input_norm_.forward(hidden, precision())), context).to(at::kFloat));
     const at::Tensor normed = region.enter(post_attention_norm_.forward(after_attention, precision()));
-    const at::Tensor inner = nn::activate(up_.forward(normed), computed(config_.activation_function));
-    return {after_attention + region.leave(down_.forward(inner).to(at::kFloat)), std::nullopt};
+    const at::Tensor mlp = nn::recomputed(nn::Module::kMlp, normed, [this](const at::Tensor& in) {
+      return down_.forward(nn::activate(up_.forward(in), computed(config_.activation_function)));
+    });
+    return {after_attention + region.leave(mlp.to(at::kFloat)), std::nullopt};
   }
 
  private:

@@ -4,6 +4,7 @@
 #include "sluice/nn/attention.h"
 #include "sluice/nn/linear.h"
 #include "sluice/nn/norm.h"
+#include "sluice/nn/recompute.h"
 #include "sluice/nn/rope.h"
 
 namespace sluice::models {
@@ -50,7 +51,10 @@ class GptNeoxBlock final : public Block {
   // [tokens, hidden] float32 -> the same
   at::Tensor mlp(const at::Tensor& hidden, const nn::ForwardContext& context) const {
     const at::Tensor normed = context.seams.tensor.enter(post_attention_norm_.forward(hidden, precision()));
-    return context.seams.tensor.leave(down_.forward(nn::activate(up_.forward(normed), computed(config_.hidden_act))).to(at::kFloat));
+    const at::Tensor out = nn::recomputed(nn::Module::kMlp, normed, [this](const at::Tensor& in) {
+      return down_.forward(nn::activate(up_.forward(in), computed(config_.hidden_act)));
+    });
+    return context.seams.tensor.leave(out.to(at::kFloat));
   }
 
   const GptNeoxConfig& config_;

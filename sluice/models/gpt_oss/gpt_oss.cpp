@@ -21,7 +21,7 @@ class GptOssBlock final : public Block {
   BlockOutput forward(const at::Tensor& hidden, const nn::ForwardContext& context) const override {
     const at::Tensor after_attention = hidden + attention(hidden, context);
     const at::Tensor normed = nn::rms_norm(after_attention, post_attention_norm_, config_.rms_norm_eps, precision());
-    const auto route = [&](const at::Tensor& x) { return nn::route_top_k_softmax(nn::router_logits(x, gate_, &gate_bias_), config_.num_experts_per_tok); };
+    const auto route = [this](const at::Tensor& x) { return nn::route_top_k_softmax(nn::router_logits(x, gate_, &gate_bias_), config_.num_experts_per_tok); };
     MixtureOutput mixture = run_experts(normed, route, experts_, nn::Scoring::kSoftmax, context);
     return {after_attention + mixture.hidden, std::move(mixture.router)};
   }

@@ -22,7 +22,7 @@ class OlmoeBlock final : public Block {
     const at::Tensor after_attention = hidden + attention(hidden, context);
     const at::Tensor normed = nn::rms_norm(after_attention, post_attention_norm_, config_.rms_norm_eps, precision());
     const nn::TopKWeights weights = config_.norm_topk_prob ? nn::TopKWeights::kNormalised : nn::TopKWeights::kAsTheyAre;
-    const auto route = [&](const at::Tensor& x) { return nn::route_softmax_top_k(nn::router_logits(x, gate_), config_.num_experts_per_tok, weights); };
+    const auto route = [this, weights](const at::Tensor& x) { return nn::route_softmax_top_k(nn::router_logits(x, gate_), config_.num_experts_per_tok, weights); };
     MixtureOutput mixture = run_experts(normed, route, experts_, nn::Scoring::kSoftmax, context);
     return {after_attention + mixture.hidden, std::move(mixture.router)};
   }

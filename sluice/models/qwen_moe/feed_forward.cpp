@@ -70,10 +70,10 @@ QwenMixture::QwenMixture(const QwenFeedForwardConfig& config, nn::ParameterStore
 }
 
 BlockOutput QwenMixture::forward(const at::Tensor& hidden, const nn::ForwardContext& context) const {
-  const auto route = [&](const at::Tensor& x) { return nn::route_softmax_top_k(nn::router_logits(x, gate_), top_k_, weights_); };
-  MixtureOutput mixture = run_experts(hidden, route, experts_, nn::Scoring::kSoftmax, context);
-  const nn::TensorRegion& region = context.seams.tensor;
-  if (shared_expert_) mixture.hidden = mixture.hidden + region.leave(shared_expert_->forward(region.enter(hidden)));
+  const auto route = [this](const at::Tensor& x) { return nn::route_softmax_top_k(nn::router_logits(x, gate_), top_k_, weights_); };
+  SharedExpert shared_expert;
+  if (shared_expert_) shared_expert = [this](const at::Tensor& x) { return shared_expert_->forward(x); };
+  MixtureOutput mixture = run_experts(hidden, route, experts_, nn::Scoring::kSoftmax, context, shared_expert);
   return {std::move(mixture.hidden), std::move(mixture.router)};
 }
 

@@ -10,7 +10,8 @@ namespace {
 
 const std::vector<float> kWeights(1000, 1.0f);
 
-// A checkpoint as a trainer writes it: shards, a file in a subfolder, state. Its content names `step` and `version`.
+// A checkpoint as a trainer writes it: shards, the second of them noted by its rank, a file in a subfolder, state. Its content names `step`
+// and `version`.
 void save(const fs::path& run, std::int64_t step, const std::string& version = "", WriteObserver* observer = nullptr) {
   StepFolderWriter writer(run, step, 4096, observer);
   for (int rank = 0; rank < 2; ++rank) {
@@ -18,6 +19,7 @@ void save(const fs::path& run, std::int64_t step, const std::string& version = "
         writer.folder(), rank, {{"w", DType::kF32, {2, 1000}, {{rank, 0}, {1, 1000}}}}, [](std::size_t) { return bytes_of(kWeights); },
         observer);
   }
+  note_files(writer.folder(), {writer.folder() / "shard-00002-model-00001-of-00001.safetensors"}, "00002", observer);
   if (observer) observer->before(WriteObserver::Change::kCreate, writer.folder() / "optimizer");
   fs::create_directory(writer.folder() / "optimizer");
   writer.write_file("optimizer/state.bin", "moments");
@@ -136,6 +138,26 @@ TEST(StepFolder, ContentsAreCheckedByChecksumWhereSizesAreNotEnough) {
   put_file(folder / "trainer.json", "step-00000501");
   EXPECT_FALSE(manifest_fault(folder, Verify::kSizes).has_value());
   EXPECT_NE(error_of([&] { require_whole(folder, Verify::kContents); }).find("trainer.json does not have the checksum"), std::string::npos);
+}
+
+TEST(StepFolder, RanksThatNoteTheirFilesGiveTheManifestOfOneThatReadsAll) {
+  const ScratchFolder run;
+  save(run.path(), 500);
+  const fs::path folder = checkpoints_folder(run.path()) / "step-00000500";
+  const std::string noted = read_file(folder / "manifest.json");
+  write_manifest(folder, nullptr);
+  EXPECT_EQ(read_file(folder / "manifest.json"), noted);
+  EXPECT_EQ(num_entries(folder), 5);
+}
+
+TEST(StepFolder, SharesOfTheFilesFindADamagedOneOnceTogether) {
+  const ScratchFolder run;
+  save(run.path(), 500);
+  const fs::path folder = checkpoints_folder(run.path()) / "step-00000500";
+  put_file(folder / "trainer.json", "step-00000501");
+  int faults = 0;
+  for (std::int64_t first = 0; first < 3; ++first) faults += manifest_fault(folder, Verify::kContents, {first, 3}).has_value();
+  EXPECT_EQ(faults, 1);
 }
 
 TEST(StepFolder, ALookAtContentsFallsBackFromAFlippedBitAsFromACutFile) {

@@ -43,6 +43,12 @@ TEST(Judge, NamesARankWhoseConnectionCloses) {
   EXPECT_EQ(judge.of_all(kStart + 6s)->problem, "rank 1 (host a, process 101) died during the all-reduce of the group world at step 17");
 }
 
+TEST(Judge, ARankThatIsEndedAfterALongSilenceHadStopped) {
+  Judge judge = three_ranks();
+  judge.miss(1, kStart + 19s);
+  EXPECT_NE(judge.of_rank(1, kStart + 20s)->problem.find("stopped answering"), std::string::npos);
+}
+
 TEST(Judge, KeepsQuietOfARankThatTookLeave) {
   Judge judge = three_ranks();
   judge.bid_farewell(1);

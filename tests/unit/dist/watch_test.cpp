@@ -167,7 +167,7 @@ TEST(WatchPost, WhoIsNotInvitedIsNotListenedTo) {
   stranger.receive();
   liar.receive();
   EXPECT_TRUE(stranger.closed() && liar.closed());
-  leader.tell({}, now);
+  leader.tell({});
   EXPECT_FALSE(follower.listen({}, now + kTimes.silence - 1ms));
   EXPECT_TRUE(leader.listen({}, now + kTimes.silence)) << "the follower has been greeted, and says nothing";
   EXPECT_EQ(follower.listen({}, now + kTimes.silence)->rank, 1) << "and hears what the leader found";

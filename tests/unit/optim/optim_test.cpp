@@ -65,5 +65,46 @@ TEST(AdamW, EqualsTheFormulaOverSeveralClippedSteps) {
   EXPECT_TRUE(at::equal(store.at("w").value.detach(), store.at("w").master.to(at::kBFloat16)));
 }
 
+// Rounded to the nearest, 0.999 v would be v again for ever; at random its mean is right.
+TEST(AdamW, MomentsInBf16FallWithTheirGradients) {
+  nn::ParameterStore store({{"w", {4096}}});
+  store.allocate_for_training(nn::Precision::kFloat32, [](const std::string&) { return false; });
+  store.initialise(1, 0.5);
+  OptimizerConfig config;
+  config.moments = Moments::kBfloat16;
+  config.clip_grad = 0;
+  AdamW optimizer(config, store);
+  EXPECT_EQ(optimizer.square().scalar_type(), at::kBFloat16);
+  store.flat_grad().fill_(1);
+  for (int step = 0; step < 200; ++step) optimizer.step(0, 1);
+  const double risen = optimizer.square().to(at::kDouble).mean().item<double>();
+  EXPECT_NEAR(risen, 1 - std::pow(0.999, 200), 1e-3);
+  store.zero_grad();
+  for (int step = 0; step < 200; ++step) optimizer.step(0, 0);
+  EXPECT_NEAR(optimizer.square().to(at::kDouble).mean().item<double>(), risen * std::pow(0.999, 200), 1e-3);
+}
+
+TEST(AdamW, TheUpdateDoesNotDependOnThePiecesThatItGoesBy) {
+  constexpr std::int64_t kCount = (2 << 20) + 192;
+  const auto updated = [](MomentMemory memory) {
+    nn::ParameterStore store({{"w", {kCount}}});
+    store.allocate_for_training(nn::Precision::kBfloat16, [](const std::string&) { return false; });
+    store.initialise(1, 0.5);
+    AdamW optimizer({}, store, std::move(memory));
+    at::manual_seed(4);
+    store.flat_grad().normal_();
+    for (int step = 0; step < 3; ++step) optimizer.step(1e-2, 1);
+    return at::cat({store.flat_master(), optimizer.square(), store.flat_compute().to(at::kFloat)});
+  };
+  std::int64_t done = 0;
+  MomentMemory in_pieces;
+  in_pieces.done = [&](std::int64_t begin, std::int64_t end) {
+    EXPECT_EQ(begin, done % kCount);
+    done += end - begin;
+  };
+  EXPECT_TRUE(at::equal(updated({}), updated(std::move(in_pieces))));
+  EXPECT_EQ(done, 3 * kCount);
+}
+
 }  // namespace
 }  // namespace sluice::optim

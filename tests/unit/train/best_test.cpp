@@ -3,6 +3,10 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include "sluice/checkpoint/step_folder.h"
+
+#include "sluice/checkpoint/step_folder.h"
+
 namespace sluice::train {
 namespace {
 
