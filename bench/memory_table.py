@@ -163,7 +163,7 @@ def main():
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
         folder = pathlib.Path(name)
-        write_rows(folder / "short.jsonl", 64, 8)
+        write_rows(folder / "short.jsonl", 64, 4)
         write_rows(folder / "long.jsonl", 64, 1024)
         state, activations = rows(folder)
         made = [table(given.program, cases, folder) for cases in (state, activations)]

@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include "sluice/base/error.h"
-#include "sluice/dist/observers.h"
 
 namespace sluice::dist {
 
@@ -45,8 +44,6 @@ Mesh single_process_mesh() {
 Mesh make_mesh(std::shared_ptr<const Meeting> meeting, const Rendezvous& rendezvous, std::chrono::seconds patience) {
   Mesh mesh;
   mesh.rank = rendezvous.rank;
-  mesh.watch = std::make_shared<Watch>(rendezvous, WatchTimes{}, [&](const std::string& text) { return meeting->from_rank0("watch", text); });
-  meeting->observers()->watch = mesh.watch.get();
   mesh.make_group = [meeting = std::move(meeting), patience](const std::string& name, const std::vector<std::int64_t>& ranks) { return meeting->group(name, ranks, patience); };
   std::vector<std::int64_t> everybody(static_cast<std::size_t>(rendezvous.world));
   std::iota(everybody.begin(), everybody.end(), 0);

@@ -43,12 +43,18 @@ at::Tensor unseen(const at::Tensor& flat) { return at::from_blob(flat.data_ptr()
 
 }  // namespace
 
+at::Tensor zeros_in_small_pages(std::int64_t count, at::ScalarType type) {
+  const at::Tensor zeros = nn::untouched_zeros(count, type);
+  if (count > 0) madvise(zeros.data_ptr(), zeros.nbytes(), MADV_NOHUGEPAGE);
+  return zeros;
+}
+
 SharedParameters::SharedParameters(const Holders& holders, nn::ParameterStore& store, const DiskBuffers* disk) : holders_(holders), store_(store), disk_(disk) {
   std::vector<Run> owned;
   for (const Run& run : store.runs()) owned.push_back(holders.own_piece(run));
   store.set_owned(std::move(owned));
   store.each_run([&](const Run& run, const at::Tensor& values) { units_[Holders::unit_of(run)].push_back({run, values}); });
-  if (splits_gradients()) kept_gradients_ = nn::untouched_zeros(store.flat_grad().numel(), at::kFloat);
+  if (splits_gradients()) kept_gradients_ = zeros_in_small_pages(store.flat_grad().numel(), at::kFloat);
   for (const nn::Parameter& parameter : store.all()) {
     if (!parameter.trainable()) continue;
     const std::int64_t begin = store.offset_of(parameter), end = begin + parameter.master.numel();
@@ -114,6 +120,7 @@ void SharedParameters::expect(std::int64_t unit) const {
 void SharedParameters::begin_step(std::int64_t micro_batches) {
   micro_batches_ = micro_batches;
   backward_passes_.clear();
+  if (disk_) disk_->release(0, store_.flat_grad().numel());  // what a checkpoint or an evaluation has looked at
   if (splits_gradients() || disk_) forget(store_.flat_grad());
   else store_.zero_grad();
   begin_use();

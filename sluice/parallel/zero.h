@@ -11,6 +11,9 @@
 
 namespace sluice::parallel {
 
+// A flat buffer of which a rank touches some pieces: as nn::untouched_zeros, in pages so small that what lies between them has none.
+at::Tensor zeros_in_small_pages(std::int64_t count, at::ScalarType type);
+
 // The flat buffers of the store are as long as without ZeRO; what a rank does not keep of them has no pages. Where they lie in files, what is not
 // worked on leaves memory.
 class SharedParameters final : public models::BlockWatcher {

@@ -28,6 +28,7 @@ void obey(const dist::Mesh& mesh, Worker& worker) {
     switch (order.command) {
       case Command::kStep:
         worker.step();
+        worker.compare_replicas();
         worker.ask(signals.interrupted());
         break;
       case Command::kSave: attempt([&] { worker.save(); }); break;

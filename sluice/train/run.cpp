@@ -194,20 +194,21 @@ class Run {
     const auto begin = Clock::now();
     tell(mesh_, Command::kStep);
     const TakenStep taken = worker_->step();
-    const Worker::Asked asked = worker_->ask(signals.interrupted());
     current_ = figures_of(taken, recipe_, std::chrono::duration<double>(Clock::now() - begin).count());
     if (logs_now()) current_.expert_load = expert_load(taken);
-    if (!taken.disagreement.empty()) stop_on_disagreement(taken);
+    // What fails from here on is after the step, whose figures are known.
+    if (const std::string disagreement = worker_->compare_replicas(); !disagreement.empty()) stop_on_disagreement(disagreement);
+    const Worker::Asked asked = worker_->ask(signals.interrupted());
     if (taken.judgement == Judgement::kGood) bad_in_a_row_ = 0;
     else answer_bad_step(taken);
     return asked;
   }
 
-  [[noreturn]] void stop_on_disagreement(const TakenStep& taken) {
+  [[noreturn]] void stop_on_disagreement(const std::string& disagreement) {
     state_is_sound_ = false;
-    throw Error("after step " + std::to_string(taken.number) + " processes that hold the same parameters have other values: " + taken.disagreement + " (of two that differ, either may be wrong)",
+    throw Error("after step " + std::to_string(step()) + " processes that hold the same parameters have other values: " + disagreement + " (of two that differ, either may be wrong)",
                 "look for faults of memory or processor on that host, leave it out, and go on with --resume and a checkpoint of a step up to " +
-                    std::to_string(taken.number - recipe_.train.check_replicas_interval) + ", when all agreed");
+                    std::to_string(step() - recipe_.train.check_replicas_interval) + ", when all agreed");
   }
 
   // As train.on_nan or train.on_spike says.

@@ -157,7 +157,7 @@ Session::Session(const ResolvedRecipe& r, SessionData opened, const dist::Mesh& 
 }
 
 nn::MakeZeros Session::zeros_of(parallel::Offload what) const {
-  if (!resolved.recipe.memory.offloads(what)) return nn::untouched_zeros;
+  if (!resolved.recipe.memory.offloads(what)) return resolved.recipe.parallelism.zero_stage > 0 ? parallel::zeros_in_small_pages : nn::untouched_zeros;
   return [this](std::int64_t count, at::ScalarType type) { return disk->zeros(count, type); };
 }
 

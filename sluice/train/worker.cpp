@@ -92,10 +92,13 @@ TakenStep Worker::step() {
   }
   progress_.step = out.number;
   progress_.data_position = out.number * recipe.global_batch_size();
-  const std::int64_t interval = recipe.train.check_replicas_interval;
-  if (interval > 0 && out.number % interval == 0) out.disagreement = find_disagreement(*session_->holders, *session_->store);
   if (out.number % recipe.log.interval == 0) note("step " + std::to_string(out.number) + ": " + taken.text());
   return out;
+}
+
+std::string Worker::compare_replicas() const {
+  const std::int64_t interval = session_->resolved.recipe.train.check_replicas_interval;
+  return interval > 0 && progress_.step % interval == 0 ? find_disagreement(*session_->holders, *session_->store) : "";
 }
 
 std::string Worker::what_is_bad(const TakenStep& taken) const {

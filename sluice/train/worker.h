@@ -15,7 +15,6 @@ struct TakenStep {
   StepResult result;
   double learning_rate = 0;
   Judgement judgement = Judgement::kGood;
-  std::string disagreement;  // of replicas, where they were compared and differ (replicas.h)
 };
 
 // All ranks call the same of these at the same time, and get the same.
@@ -32,6 +31,8 @@ class Worker {
   // stops was not taken: progress is as before.
   TakenStep step();
   std::string what_is_bad(const TakenStep& taken) const;  // of one that is not good
+  // After a step: where replicas are due to be compared and differ, what find_disagreement() says; else nothing.
+  std::string compare_replicas() const;
   // Weights and optimizer as in `step_folder` (the leader's), at the step that the run has come to.
   void roll_back(const fs::path& step_folder);
 

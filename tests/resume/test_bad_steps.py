@@ -2,8 +2,9 @@
 import json
 import math
 
+import jsonschema
 import pytest
-from program import files_under, latest_checkpoint, metrics, sluice, train
+from program import ROOT, files_under, latest_checkpoint, metrics, sluice, train
 
 SETTINGS = {"optimizer.schedule": "constant", "train.micro_batch_size": 2, "optimizer.warmup_iters": 0}
 RUINOUS = {"optimizer.lr": 1e38, "optimizer.clip_grad": 0}  # one update of this rate leaves weights that give no number
@@ -11,6 +12,15 @@ RUINOUS = {"optimizer.lr": 1e38, "optimizer.clip_grad": 0}  # one update of this
 
 def weights_and_moments(step_folder):
     return {name: value for name, value in files_under(step_folder).items() if name.endswith(".safetensors")}
+
+
+def require_schemas(run):
+    def validator(name):
+        return jsonschema.Draft202012Validator(json.loads((ROOT / "docs" / "schemas" / name).read_text()))
+
+    for row in metrics(run):
+        validator("metrics.schema.json").validate(row)
+    validator("summary.schema.json").validate(summary_of(run))
 
 
 def log_of(run):
@@ -35,6 +45,7 @@ def test_rollback_goes_back_to_the_checkpoint_and_on_with_other_rows(tmp_path):
     assert weights_and_moments(latest_checkpoint(run)) == saved
     assert summary_of(run)["rollbacks"] == 2 and summary_of(run)["skipped_steps"] == 2
     assert log_of(run).count("back to the weights of step 4") == 2
+    require_schemas(run)
 
 
 def test_rollback_without_a_checkpoint_skips(tmp_path):
