@@ -84,9 +84,9 @@ def theory(program, world, settings, output):
     text = "".join(rank.communicate(timeout=120)[0] for rank in ranks)
     found = []
     for line in text.splitlines():
-        if match := re.search(r"memory.*; together ([\d.]+) (\w+)(?:, of which ([\d.]+) (\w+) on disk)?", line):
-            all_of_it = float(match[1]) * UNITS[match[2]]
-            found.append(all_of_it - (float(match[3]) * UNITS[match[4]] if match[3] else 0))
+        if match := re.search(r"memory.*?: (.*); together .*?(?:, of which ([\d.]+) (\w+) on disk)?$", line):
+            parts = re.findall(r"([\d.]+) ([KMG]?i?B)\b", match[1])  # finer than their sum, which is printed in GiB
+            found.append(sum(float(size) * UNITS[unit] for size, unit in parts) - (float(match[2]) * UNITS[match[3]] if match[2] else 0))
     assert found, text
     return max(found)
 

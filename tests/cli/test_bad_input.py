@@ -116,7 +116,7 @@ def refused(*arguments, names, **options):
     ({"log.interval": 0}, "log.interval = 0"),
     ({"checkpoint.keep": -1}, "checkpoint.keep = -1"),
     ({"checkpoint.export_hf": "maybe"}, ["checkpoint.export_hf", "maybe"]),
-    ({"parallelism.tensor_model_parallel_size": 2}, ["tensor_model_parallel_size = 2", "splits no model over processes"]),
+    ({"parallelism.tensor_model_parallel_size": 2}, ["tensor_model_parallel_size 2", "does not divide the run's 1 processes", "parallelism.tensor_model_parallel_size=1"]),
     ({"model.expert_model_parallel_size": 8}, "expert_model_parallel_size = 8"),
     ({"model.tokenizer": "/no/such/tokenizer"}, "/no/such/tokenizer"),
     ({"model.tokenizer": ""}, "model.tokenizer"),
@@ -172,10 +172,9 @@ def test_a_loss_that_is_no_number_stops_with_the_last_good_state(tmp_path):
     (["train", "train.seed=,"], ["train.seed=,", "empty"]),
     (["train", "optimizer.lr=1e-3,"], ["optimizer.lr=1e-3,", "empty"]),
     (["train", "lora.rank=8"], ["lora.rank has no effect", "lora.use_lora is false"]),
-    (["train", "launch.nodes=2"], ["launch.nodes", "no launcher yet"]),
     (["convert", "--from", "a"], "nothing says where the result goes"),
     (["plan"], "no `sluice plan` yet"),
-    (["launch"], "no `sluice launch` yet"),
+    (["launch"], ["nothing to launch is given", "--nproc-per-node"]),
     (["merge"], "--adapter is required"),
     (["eval", "--model", "x", "--data", "y", "--batch-size", "0"], ["--batch-size", "0 is not a whole number of at least 1"]),
     (["eval", "--model", "x", "--data", "y", "--max-samples", "-1"], ["--max-samples", "-1 is not a whole number of at least 0"]),
@@ -214,7 +213,7 @@ def test_an_empty_line_among_prompts_is_named(tmp_path, tiny_mixtral):
 
 
 @pytest.mark.parametrize("text, names", [
-    ("launch:\n  nodes: 2\n", ["recipe.yaml:2", "launch.nodes", "no launcher yet"]),
+    ("launch:\n  node: 2\n", ["recipe.yaml:2", "launch.node", "did you mean 'launch.nnodes'"]),
     ("model: [", ["recipe.yaml:", "YAML"]),
     ("train:\n  seed: 1\n  seed: 2\n", ["recipe.yaml:3", "train.seed", "in line 2 too"]),
     ("optimizer:\n  lr: 1.0e-4\nlearning_rate: 1.0e-3\n", ["recipe.yaml:2 and ", "recipe.yaml:3 both set optimizer.lr"]),
@@ -232,7 +231,7 @@ def test_an_empty_line_among_prompts_is_named(tmp_path, tiny_mixtral):
     ("train: &a\n  seed: *a\n", "recipe.yaml"),
     ("train: " + "[" * 100_000 + "\n", "recipe.yaml"),
     ("\0\1\2", "recipe.yaml"),
-], ids=["of a later version", "unclosed", "twice", "twice by two names", "quote", "indentation", "misspelt", "list", "own base", "no base", "two bases", "empty base", "list in list", "no section", "misspelt section", "circle", "deep", "binary"])
+], ids=["misspelt launch", "unclosed", "twice", "twice by two names", "quote", "indentation", "misspelt", "list", "own base", "no base", "two bases", "empty base", "list in list", "no section", "misspelt section", "circle", "deep", "binary"])
 def test_a_broken_recipe_is_named_by_its_line(tmp_path, text, names):
     (tmp_path / "recipe.yaml").write_text(text)
     refused("train", "--config", tmp_path / "recipe.yaml", TINY_RUN, f"output_dir={tmp_path / 'run'}", names=names)
