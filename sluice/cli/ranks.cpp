@@ -15,14 +15,7 @@ namespace sluice::cli {
 namespace {
 
 constexpr std::chrono::minutes kMeetingPatience{10};  // until all ranks are there
-constexpr std::chrono::hours kOperationPatience{2};   // of a rank for the others: one may read weights from a slow disk. One that is gone is noticed at once
-
-dist::Mesh meet() {
-  const dist::Rendezvous here = dist::find_rendezvous();
-  if (!here.many()) return dist::single_process_mesh();
-  if (!std::getenv("OMP_NUM_THREADS")) at::set_num_threads(static_cast<int>(std::max<std::int64_t>(1, num_processors() / here.local_world)));
-  return dist::make_mesh(std::make_shared<dist::Meeting>(here, kMeetingPatience), here, kOperationPatience);
-}
+constexpr std::chrono::hours kOperationPatience{2};   // of a rank for the others: one may read weights, or evaluate. One that is gone is noticed at once
 
 class Nowhere final : public std::streambuf {
   int overflow(int character) override { return traits_type::not_eof(character); }
@@ -47,8 +40,14 @@ class Silence {
 
 }  // namespace
 
+dist::Mesh meet(const dist::Rendezvous& here) {
+  if (!here.many()) return dist::single_process_mesh();
+  if (!std::getenv("OMP_NUM_THREADS")) at::set_num_threads(static_cast<int>(std::max<std::int64_t>(1, num_processors() / here.local_world)));
+  return dist::make_mesh(std::make_shared<dist::Meeting>(here, kMeetingPatience), here, kOperationPatience);
+}
+
 int on_ranks(Log& log, const std::function<int(dist::Mesh& mesh)>& work) {
-  dist::Mesh mesh = meet();
+  dist::Mesh mesh = meet(dist::find_rendezvous());
   if (mesh.leads()) return work(mesh);
   log.set_level(LogLevel::kError);
   const Silence silence;

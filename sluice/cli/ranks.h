@@ -4,8 +4,12 @@
 
 #include "sluice/base/log.h"
 #include "sluice/dist/mesh.h"
+#include "sluice/dist/rendezvous.h"
 
 namespace sluice::cli {
+
+// The processes that torchrun, srun or `sluice launch` started, not yet laid out; or this one alone.
+dist::Mesh meet(const dist::Rendezvous& here);
 
 // Runs `work` on every rank that torchrun, srun or `sluice launch` started, over a mesh that is not yet laid out; or in this process alone, over its
 // own. What ranks other than the leader print while they work goes nowhere. Returns what `work` does: the exit status.

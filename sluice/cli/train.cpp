@@ -1,10 +1,6 @@
 #include "sluice/cli/train.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
-#include <chrono>
-#include <cstdlib>
 #include <iostream>
 #include <map>
 #include <optional>
@@ -12,10 +8,10 @@
 
 #include "sluice/base/interrupt.h"
 #include "sluice/base/nearest.h"
-#include "sluice/base/threads.h"
 #include "sluice/base/user_error.h"
 #include "sluice/cli/arguments.h"
 #include "sluice/cli/hub.h"
+#include "sluice/cli/ranks.h"
 #include "sluice/cli/run_recipe.h"
 #include "sluice/config/fields.h"
 #include "sluice/models/registry.h"
@@ -26,9 +22,6 @@
 
 namespace sluice::cli {
 namespace {
-
-constexpr std::chrono::minutes kMeetingPatience{10};  // until all ranks are there
-constexpr std::chrono::hours kOperationPatience{2};   // of a rank for the others: the leader may be evaluating. One that is gone is noticed at once
 
 struct TrainArguments {
   std::string config;
@@ -297,13 +290,6 @@ void run_sweep(const std::vector<train::ResolvedRecipe>& resolved, const std::ve
     log.info("compared in " + (folder / "comparison.html").string());
   }
   violations.raise(std::to_string(failed.size()) + " of the sweep's " + std::to_string(resolved.size()) + " runs failed");
-}
-
-// The processes of this run: those that torchrun or srun started, or this one alone.
-dist::Mesh meet(const dist::Rendezvous& here) {
-  if (!here.many()) return dist::single_process_mesh();
-  if (!std::getenv("OMP_NUM_THREADS")) at::set_num_threads(static_cast<int>(std::max<std::int64_t>(1, num_processors() / here.local_world)));
-  return dist::make_mesh(std::make_shared<dist::Meeting>(here, kMeetingPatience), here, kOperationPatience);
 }
 
 // The runs that the flags mean, resolved and checked: one, or those of a sweep.

@@ -42,8 +42,10 @@ struct Member {
 
 class Started final : public Pending {
  public:
-  Started(Operation operation, std::shared_ptr<const Member> member, c10::intrusive_ptr<c10d::Work> work, std::vector<at::Tensor> held, std::int64_t bytes)
-      : operation_(operation), member_(std::move(member)), work_(std::move(work)), held_(std::move(held)) {
+  using Works = std::vector<c10::intrusive_ptr<c10d::Work>>;
+
+  Started(Operation operation, std::shared_ptr<const Member> member, Works works, std::vector<at::Tensor> held, std::int64_t bytes)
+      : operation_(operation), member_(std::move(member)), works_(std::move(works)), held_(std::move(held)) {
     if (member_->observers->trace.on()) trace(bytes);
   }
   void wait() override {
@@ -51,28 +53,47 @@ class Started final : public Pending {
     const TraceWriter::Span span(observers->trace, "waiting");
     if (observers->watch) observers->watch->enter(operation_, group);
     try {
-      work_->wait();
+      for (const auto& work : works_) work->wait();
     } catch (const std::exception& error) {
       failed(operation_, *member_, error);
     }
     if (observers->watch) observers->watch->leave();
-    if (is_between_two()) observers->trace.end(traced_);
+    if (ends_unseen()) observers->trace.end(traced_);
   }
 
  private:
-  bool is_between_two() const { return operation_ == Operation::kSend || operation_ == Operation::kReceive; }  // their work has no future
+  // What is made of messages from one rank to one has no future: it counts as under way until it is waited for.
+  bool ends_unseen() const {
+    return operation_ == Operation::kSend || operation_ == Operation::kReceive || operation_ == Operation::kAllGather || operation_ == Operation::kReduceScatter;
+  }
 
   void trace(std::int64_t bytes) {
     traced_ = member_->observers->trace.begin(std::string(name_of(operation_)) + " " + member_->group, bytes);
-    if (is_between_two()) return;
-    work_->getFuture()->addCallback([observers = member_->observers, traced = traced_](c10::ivalue::Future&) { observers->trace.end(traced); });
+    if (ends_unseen()) return;
+    works_.front()->getFuture()->addCallback([observers = member_->observers, traced = traced_](c10::ivalue::Future&) { observers->trace.end(traced); });
   }
 
   Operation operation_;
   std::shared_ptr<const Member> member_;
-  c10::intrusive_ptr<c10d::Work> work_;
+  Works works_;
   std::vector<at::Tensor> held_;  // what the operation reads and writes
   TraceWriter::Exchange traced_;
+};
+
+// out [n]: the sum of every rank's part, parts [ranks][n], in the order of ranks, once they have come.
+class SumOfParts final : public Pending {
+ public:
+  SumOfParts(std::unique_ptr<Pending> arrival, at::Tensor out, std::vector<at::Tensor> parts) : arrival_(std::move(arrival)), out_(std::move(out)), parts_(std::move(parts)) {}
+  void wait() override {
+    arrival_->wait();
+    out_.copy_(parts_.front());
+    for (std::size_t i = 1; i < parts_.size(); ++i) out_.add_(parts_[i]);
+  }
+
+ private:
+  std::unique_ptr<Pending> arrival_;
+  at::Tensor out_;
+  std::vector<at::Tensor> parts_;
 };
 
 class GlooGroup final : public Group {
@@ -100,37 +121,59 @@ class GlooGroup final : public Group {
   std::unique_ptr<Pending> start_all_reduce(at::Tensor tensor, Reduce reduce) const override {
     c10d::AllreduceOptions options;
     options.reduceOp = reduce == Reduce::kMax ? c10d::ReduceOp::MAX : c10d::ReduceOp::SUM;
-    return start(Operation::kAllReduce, bytes_of(tensor), {tensor}, [&](std::vector<at::Tensor>& tensors) { return gloo_->allreduce(tensors, options); });
+    return start(Operation::kAllReduce, bytes_of(tensor), {tensor}, [&](std::vector<at::Tensor>& t) { return Started::Works{gloo_->allreduce(t, options)}; });
   }
+  // Gloo's own all-gather fills another buffer first, and its reduce-scatter is an all-reduce of a copy.
   std::unique_ptr<Pending> start_all_gather(at::Tensor out, const at::Tensor& in) const override {
-    return start(Operation::kAllGather, bytes_of(in), {out, in}, [&](std::vector<at::Tensor>& t) { return gloo_->_allgather_base(t[0], t[1]); });
+    const std::vector<at::Tensor> parts = out.chunk(size());
+    const at::Tensor& own = parts[static_cast<std::size_t>(rank())];
+    if (own.data_ptr() != in.data_ptr()) own.copy_(in);
+    return start(Operation::kAllGather, bytes_of(in), {out}, [&](std::vector<at::Tensor>&) { return exchange(std::vector<at::Tensor>(parts.size(), own), parts); });
   }
   std::unique_ptr<Pending> start_reduce_scatter(at::Tensor out, const at::Tensor& in) const override {
-    return start(Operation::kReduceScatter, bytes_of(out), {out, in}, [&](std::vector<at::Tensor>& t) { return gloo_->_reduce_scatter_base(t[0], t[1]); });
+    const std::vector<at::Tensor> sent = in.chunk(size());
+    std::vector<at::Tensor> parts;
+    for (std::int64_t from = 0; from < size(); ++from) parts.push_back(from == rank() ? sent[static_cast<std::size_t>(from)] : at::empty_like(out));
+    auto arrival = start(Operation::kReduceScatter, bytes_of(out), {in}, [&](std::vector<at::Tensor>&) { return exchange(sent, parts); });
+    return std::make_unique<SumOfParts>(std::move(arrival), std::move(out), std::move(parts));
   }
   std::unique_ptr<Pending> start_all_to_all(at::Tensor out, const at::Tensor& in, const Rows& rows) const override {
     std::vector<std::int64_t> received = rows.received, sent = rows.sent;
     const std::int64_t rows_to_others = std::accumulate(sent.begin(), sent.end(), std::int64_t{0}) - sent[static_cast<std::size_t>(rank())];
     const std::int64_t row_bytes = in.size(0) == 0 ? 0 : bytes_of(in) / in.size(0);
-    return start(Operation::kAllToAll, rows_to_others * row_bytes, {out, in}, [&](std::vector<at::Tensor>& t) { return gloo_->alltoall_base(t[0], t[1], received, sent); });
+    return start(Operation::kAllToAll, rows_to_others * row_bytes, {out, in}, [&](std::vector<at::Tensor>& t) { return Started::Works{gloo_->alltoall_base(t[0], t[1], received, sent)}; });
   }
   std::unique_ptr<Pending> start_send(const at::Tensor& tensor, std::int64_t to) const override {
-    return start(Operation::kSend, bytes_of(tensor), {tensor}, [&](std::vector<at::Tensor>& t) { return gloo_->send(t, static_cast<int>(to), 0); });
+    return start(Operation::kSend, bytes_of(tensor), {tensor}, [&](std::vector<at::Tensor>& t) { return Started::Works{gloo_->send(t, static_cast<int>(to), 0)}; });
   }
   std::unique_ptr<Pending> start_receive(at::Tensor tensor, std::int64_t from) const override {
-    return start(Operation::kReceive, 0, {tensor}, [&](std::vector<at::Tensor>& t) { return gloo_->recv(t, static_cast<int>(from), 0); });
+    return start(Operation::kReceive, 0, {tensor}, [&](std::vector<at::Tensor>& t) { return Started::Works{gloo_->recv(t, static_cast<int>(from), 0)}; });
   }
   void broadcast(at::Tensor tensor, std::int64_t from) const override {
     c10d::BroadcastOptions options;
     options.rootRank = from;
-    start(Operation::kBroadcast, rank() == from ? bytes_of(tensor) : 0, {tensor}, [&](std::vector<at::Tensor>& t) { return gloo_->broadcast(t, options); })->wait();
+    start(Operation::kBroadcast, rank() == from ? bytes_of(tensor) : 0, {tensor}, [&](std::vector<at::Tensor>& t) { return Started::Works{gloo_->broadcast(t, options)}; })->wait();
   }
   void barrier() const override {
-    start(Operation::kBarrier, 0, {}, [&](std::vector<at::Tensor>&) { return gloo_->barrier(); })->wait();
+    start(Operation::kBarrier, 0, {}, [&](std::vector<at::Tensor>&) { return Started::Works{gloo_->barrier()}; })->wait();
   }
 
  private:
+  static constexpr int kExchangeTag = 1;  // start_send()'s is 0
   static std::int64_t bytes_of(const at::Tensor& tensor) { return static_cast<std::int64_t>(tensor.nbytes()); }
+
+  // sent[r] goes to rank r, received[r] comes from it; this rank's own stay.
+  Started::Works exchange(const std::vector<at::Tensor>& sent, const std::vector<at::Tensor>& received) const {
+    Started::Works out;
+    if (sent.front().nbytes() == 0) return out;
+    for (std::int64_t distance = 1; distance < size(); ++distance) {
+      const std::int64_t to = (rank() + distance) % size(), from = (rank() - distance + size()) % size();
+      std::vector<at::Tensor> outgoing{sent[static_cast<std::size_t>(to)]}, incoming{received[static_cast<std::size_t>(from)]};
+      out.push_back(gloo_->send(outgoing, static_cast<int>(to), kExchangeTag));
+      out.push_back(gloo_->recv(incoming, static_cast<int>(from), kExchangeTag));
+    }
+    return out;
+  }
 
   // `bytes` as bytes_sent() takes them.
   template <class Begin>
@@ -141,8 +184,8 @@ class GlooGroup final : public Group {
     ++count.calls;
     count.bytes += sent;
     try {
-      auto work = begin(tensors);
-      return std::make_unique<Started>(operation, member_, std::move(work), std::move(tensors), sent);
+      Started::Works works = begin(tensors);
+      return std::make_unique<Started>(operation, member_, std::move(works), std::move(tensors), sent);
     } catch (const std::exception& error) {
       failed(operation, *member_, error);
     }

@@ -35,6 +35,7 @@ void rethrow(const Mesh& mesh, const std::exception_ptr& failure) {
 
 Mesh single_process_mesh() {
   Mesh mesh;
+  mesh.observers = std::make_shared<Observers>();
   mesh.world = self_group();
   mesh.make_group = [](const std::string&, const std::vector<std::int64_t>&) { return self_group(); };
   lay_out(mesh, {});
@@ -44,6 +45,9 @@ Mesh single_process_mesh() {
 Mesh make_mesh(std::shared_ptr<const Meeting> meeting, const Rendezvous& rendezvous, std::chrono::seconds patience) {
   Mesh mesh;
   mesh.rank = rendezvous.rank;
+  mesh.watch = std::make_shared<Watch>(rendezvous, WatchTimes{}, [&](const std::string& text) { return meeting->from_rank0("watch", text); });
+  mesh.observers = meeting->observers();
+  mesh.observers->watch = mesh.watch.get();
   mesh.make_group = [meeting = std::move(meeting), patience](const std::string& name, const std::vector<std::int64_t>& ranks) { return meeting->group(name, ranks, patience); };
   std::vector<std::int64_t> everybody(static_cast<std::size_t>(rendezvous.world));
   std::iota(everybody.begin(), everybody.end(), 0);

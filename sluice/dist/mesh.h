@@ -12,7 +12,7 @@
 #include "sluice/dist/gloo.h"
 #include "sluice/dist/grid.h"
 #include "sluice/dist/group.h"
-#include "sluice/dist/watch.h"
+#include "sluice/dist/observers.h"
 
 namespace sluice::dist {
 
@@ -28,6 +28,8 @@ struct Mesh {
   Place place;
   std::unique_ptr<Group> tensor, context, replica, rows, stage, pipeline, experts;
 
+  // What sees the exchanges of all groups.
+  std::shared_ptr<Observers> observers;
   // Ends the run where a rank is gone; null in one process. The last member, as it is to end before the groups.
   std::shared_ptr<Watch> watch;
 

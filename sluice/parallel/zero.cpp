@@ -238,7 +238,7 @@ void SharedParameters::fetch(std::int64_t unit) {
   for (const auto& [run, values] : found->second) {
     if (!holders_.is_split(run)) continue;
     const Run own = holders_.own_piece(run);
-    pending.push_back(holders_.group_of(run).start_all_gather(unseen(values), slice(values, own.begin - run.begin, own.end - run.begin).detach().clone()));
+    pending.push_back(holders_.group_of(run).start_all_gather(unseen(values), unseen(slice(values, own.begin - run.begin, own.end - run.begin))));
   }
 }
 

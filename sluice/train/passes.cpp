@@ -82,6 +82,7 @@ std::int64_t Passes::forward_size(std::int64_t micro_batch) const {
 }
 
 at::Tensor Passes::forward(std::int64_t micro_batch, std::int64_t chunk, const at::Tensor& received) {
+  const dist::TraceWriter::Span traced(parts_.mesh.observers->trace, "forward");
   const loss::BatchTensors& batch = batches_[static_cast<std::size_t>(micro_batch)].tensors;
   const DropoutPass leaves_out(parts_.dropout, first_pass_ + static_cast<std::uint64_t>(micro_batch * parts_.mesh.sizes.data));
   const std::int64_t rows = hidden_rows(micro_batch), activations = rows * parts_.hidden_size;
@@ -110,6 +111,7 @@ at::Tensor Passes::forward(std::int64_t micro_batch, std::int64_t chunk, const a
 }
 
 at::Tensor Passes::backward(std::int64_t micro_batch, std::int64_t chunk, const at::Tensor& received) {
+  const dist::TraceWriter::Span traced(parts_.mesh.observers->trace, "backward");
   const MicroBatch& batch = batches_[static_cast<std::size_t>(micro_batch)];
   const DropoutPass leaves_out(parts_.dropout, first_pass_ + static_cast<std::uint64_t>(micro_batch * parts_.mesh.sizes.data));
   Flight flight = std::move(flights_.at({micro_batch, chunk}));

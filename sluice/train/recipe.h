@@ -100,13 +100,17 @@ struct CheckpointSection {
 
 struct LogSection {
   std::int64_t interval = 1, exact_match_samples = 100;
-  bool tensorboard = true, rank_files = true;
+  bool tensorboard = true, rank_files = true, trace = false, traffic = false;
+  std::int64_t trace_steps = 10;
   std::optional<LogLevel> level;
   void fields(auto&& field) {
     field("interval", interval, "Steps between log lines and records of expert load; metrics.jsonl has every step.");
     field("exact_match_samples", exact_match_samples, "Held-out questions to answer at the end of a run, for exact_match in summary.json; 0 = none.");
     field("tensorboard", tensorboard, "Whether to write TensorBoard event files.");
     field("rank_files", rank_files, "Whether each of several processes writes a log of its own, RUN/logs/rank-NNNNN.txt.");
+    field("trace", trace, "Whether each process writes when it computes and when it exchanges what: RUN/trace/rank-NNNNN.json, for chrome://tracing and Perfetto.");
+    field("trace_steps", trace_steps, "Steps that log.trace shows, the first ones after the start or the resume.");
+    field("traffic", traffic, "Whether each process writes what it sends in each step, by group and kind of exchange: RUN/traffic/rank-NNNNN.jsonl.");
     field("level", level, "What the terminal shows: debug, info, warning or error; null = what SLUICE_LOG_LEVEL says, else info. log.txt has info and above.");
   }
 };

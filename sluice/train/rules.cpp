@@ -102,6 +102,7 @@ void intervals(const Check& check) {
   check.at_least("checkpoint.keep", check.recipe.checkpoint.keep, 0);
   check.at_most("checkpoint.keep", check.recipe.checkpoint.keep, kMostKept);
   check.at_least("log.interval", check.recipe.log.interval, 1);
+  check.at_least("log.trace_steps", check.recipe.log.trace_steps, 1);
   check.at_least("train.validation_interval", check.recipe.train.validation_interval, 0);
   check.at_least("train.check_replicas_interval", check.recipe.train.check_replicas_interval, 0);
   if (const auto& factor = check.recipe.train.spike_factor; factor && !(*factor > 1)) {
@@ -290,6 +291,7 @@ const std::vector<Idle>& idle_settings() {
       {"train.epochs", [](const Recipe& r, const ModelConfig*) { return r.train.train_iters > 0 && r.train.epochs > 0; }, "train.train_iters decides"},
       {"train.on_spike", [](const Recipe& r, const ModelConfig*) { return !r.train.spike_factor && r.train.on_spike != BadStep::kStop; }, "train.spike_factor is null: no step is a spike"},
       {"train.check_replicas_interval", [](const Recipe& r, const ModelConfig*) { return r.train.check_replicas_interval > 0 && r.processes == 1; }, "no other process holds the same weights"},
+      {"log.trace_steps", [](const Recipe& r, const ModelConfig*) { return !r.log.trace; }, "log.trace is false"},
       {"data.template", no_conversations, rows_only},
       {"data.custom_template", [](const Recipe& r, const ModelConfig*) { return r.data.instruct.chat_template != data::Template::kCustom; }, "data.template is not custom"},
       {"data.system_prompt", no_conversations, rows_only},

@@ -12,7 +12,7 @@ void make_run_folder(const fs::path& output) {
 }
 
 void clear_run_folder(const fs::path& output) {
-  for (const char* name : {"checkpoints", "hf", "logs", "summary.json", "report.html", "log.txt", "config.yaml", "samples.json", monitor::kEvaluationBefore}) fs::remove_all(output / name);
+  for (const char* name : {"checkpoints", "hf", "logs", "trace", "traffic", "summary.json", "report.html", "log.txt", "config.yaml", "samples.json", monitor::kEvaluationBefore}) fs::remove_all(output / name);
   for (const auto& entry : fs::directory_iterator(output)) {
     if (entry.path().filename().string().starts_with("events.out.tfevents.")) fs::remove(entry.path());
   }

@@ -196,6 +196,7 @@ bool Session::model_is_whole() const {
 }
 
 std::vector<data::Batch> Session::micro_batches(std::int64_t number) const {
+  const dist::TraceWriter::Span traced(mesh_.observers->trace, "data");
   const std::int64_t micro = resolved.recipe.train.micro_batch_size, count = resolved.recipe.accumulation_steps();
   const std::int64_t first = (number - 1) * resolved.recipe.global_batch_size() + mesh_.place.data * micro;
   const std::int64_t multiple = mesh_.sizes.tensor * (mesh_.sizes.context > 1 ? 2 * mesh_.sizes.context : 1);  // so that shares are equal

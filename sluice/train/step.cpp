@@ -90,6 +90,7 @@ void Step::add_up(at::Tensor& counts) const {
 }
 
 void Step::update(double lr, double grad_norm) {
+  const dist::TraceWriter::Span traced(parts_.mesh.observers->trace, "update");
   optimizer_.step(lr, grad_norm);
   shared_.share_update();
   if (!chosen_counts_.defined()) return;

@@ -1,14 +1,13 @@
 #include "sluice/train/worker.h"
 
 #include <ATen/ATen.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 
 #include "sluice/config/fields.h"
-#include "sluice/dist/process.h"
 #include "sluice/optim/schedule.h"
 #include "sluice/train/replicas.h"
 
@@ -17,9 +16,10 @@ namespace {
 
 class Seconds {
  public:
+  double value() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
   std::string text() const {
     char out[32];
-    std::snprintf(out, sizeof out, "%.3f s", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count());
+    std::snprintf(out, sizeof out, "%.3f s", value());
     return out;
   }
 
@@ -27,32 +27,44 @@ class Seconds {
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
-std::string file_name(std::int64_t rank) {
-  char name[32];
-  std::snprintf(name, sizeof name, "rank-%05lld.txt", static_cast<long long>(rank));
-  return name;
-}
+// A step as the watch sees it, if any. In a step all ranks do the same, so that one which stays away from the others' exchange for much longer than a
+// step has taken hangs; between steps a rank may have work of its own.
+class WatchedStep {
+ public:
+  WatchedStep(dist::Watch* watch, std::int64_t number, double& slowest) : watch_(watch), slowest_(slowest) {
+    if (!watch_) return;
+    watch_->set_step(number);
+    if (slowest_ > 0) watch_->set_patience(std::max(kLeastPatience, std::chrono::milliseconds(static_cast<std::int64_t>(kSteps * 1000 * slowest_))));
+  }
+  ~WatchedStep() {
+    if (!watch_) return;
+    watch_->set_patience(dist::WatchTimes{}.patience);
+    slowest_ = std::max(slowest_, taken_.value());
+  }
+  WatchedStep(const WatchedStep&) = delete;
+  WatchedStep& operator=(const WatchedStep&) = delete;
+
+ private:
+  static constexpr std::chrono::milliseconds kLeastPatience{20'000};
+  static constexpr double kSteps = 10;
+  dist::Watch* watch_;
+  double& slowest_;  // seconds
+  const Seconds taken_;
+};
 
 }  // namespace
 
-Worker::Worker(const ResolvedRecipe& resolved, SessionData data, const dist::Mesh& mesh, Log& log) : mesh_(mesh) {
+Worker::Worker(const ResolvedRecipe& resolved, SessionData data, const dist::Mesh& mesh, Log& log) : mesh_(mesh), rank_log_(mesh) {
   session_ = together(mesh, [&] { return std::make_unique<Session>(resolved, std::move(data), mesh, log); });
   progress_.seed = resolved.recipe.train.seed;
   progress_.data_fingerprint = session_->data.sets.train->counts().fingerprint;
 }
 
 void Worker::open_log() {
-  const Recipe& recipe = session_->resolved.recipe;
-  if (mesh_.world->alone() || !recipe.log.rank_files) return;
   together(mesh_, [&] {
-    const fs::path folder = fs::path(recipe.output_dir) / "logs";
-    fs::create_directories(folder);
-    own_log_.open_file(folder / file_name(mesh_.rank));
+    rank_log_.open(session_->resolved.recipe);
     return true;
   });
-  const dist::Place& place = mesh_.place;
-  note("rank " + std::to_string(mesh_.rank) + " of " + std::to_string(mesh_.world->size()) + ", host " + dist::this_process().host + ", process " + std::to_string(getpid()) + ": tensor " +
-       std::to_string(place.tensor) + ", context " + std::to_string(place.context) + ", data " + std::to_string(place.data) + ", pipeline " + std::to_string(place.pipeline) + ", expert " + std::to_string(place.expert));
 }
 
 void Worker::resume(const fs::path& step_folder) {
@@ -77,10 +89,18 @@ BadStep Worker::answer_to(Judgement judgement) const {
 
 TakenStep Worker::step() {
   const Seconds taken;
-  const Recipe& recipe = session_->resolved.recipe;
   TakenStep out;
   out.number = progress_.step + 1;
-  if (mesh_.watch) mesh_.watch->set_step(out.number);
+  rank_log_.begin_step();
+  take(out);
+  rank_log_.end_step(out.number);
+  if (out.number % session_->resolved.recipe.log.interval == 0) note("step " + std::to_string(out.number) + ": " + taken.text());
+  return out;
+}
+
+void Worker::take(TakenStep& out) {
+  const Recipe& recipe = session_->resolved.recipe;
+  const WatchedStep watched(mesh_.watch.get(), out.number, slowest_step_);
   out.result = session_->step->gradients(session_->micro_batches(out.number));
   out.learning_rate = optim::learning_rate(optim::schedule_of(recipe.optimizer, session_->data.total_steps), out.number);
   out.judgement = judge(out.result);
@@ -88,12 +108,10 @@ TakenStep Worker::step() {
     session_->step->update(out.learning_rate, out.result.grad_norm);
     progress_.grad_norms.add(out.result.grad_norm);
   } else if (answer_to(out.judgement) == BadStep::kStop) {
-    return out;
+    return;
   }
   progress_.step = out.number;
   progress_.data_position = out.number * recipe.global_batch_size();
-  if (out.number % recipe.log.interval == 0) note("step " + std::to_string(out.number) + ": " + taken.text());
-  return out;
 }
 
 std::string Worker::compare_replicas() const {

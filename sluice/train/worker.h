@@ -5,6 +5,7 @@
 #include <string>
 
 #include "sluice/train/bad_step.h"
+#include "sluice/train/rank_log.h"
 #include "sluice/train/saving.h"
 #include "sluice/train/session.h"
 
@@ -53,7 +54,7 @@ class Worker {
   };
   Asked ask(bool interrupted) const;
 
-  void note(const std::string& line) { own_log_.file_only(line); }  // to this rank's own log
+  void note(const std::string& line) { rank_log_.note(line); }  // to this rank's own log
 
   Session& session() { return *session_; }
   const Session& session() const { return *session_; }
@@ -62,13 +63,15 @@ class Worker {
 
  private:
   Judgement judge(const StepResult& result) const;
+  void take(TakenStep& out);
   BadStep answer_to(Judgement judgement) const;
 
   const dist::Mesh& mesh_;
   std::unique_ptr<Session> session_;
   Progress progress_;
   std::optional<Saving> saving_;
-  Log own_log_{LogLevel::kError};
+  double slowest_step_ = 0;  // seconds
+  RankLog rank_log_;
 };
 
 }  // namespace sluice::train
