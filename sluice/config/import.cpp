@@ -165,8 +165,7 @@ std::vector<ImportRule> parallel_sizes(const std::string& section) {
                      else
                        translation.set(setting, "parallelism.sequence_parallel", setting.value);
                    }});
-  rules.push_back(passed_over_if(section + "virtual_pipeline_model_parallel_size", {"1"}, "one chunk a pipeline stage is the default",
-                                 "leave it out: it changes no result"));
+  rules.push_back(renamed(section + "virtual_pipeline_model_parallel_size", "parallelism.virtual_pipeline_model_parallel_size"));
   return rules;
 }
 

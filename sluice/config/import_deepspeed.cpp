@@ -6,7 +6,7 @@
 namespace sluice::config {
 namespace {
 
-const char* const kOneProcess = "there is one process";
+const char* const kSums = "gradients are summed in float32";
 const char* const kHostMemory = "weights, gradients and optimizer states are in main memory already";
 
 // "auto" takes the value from the script's own flags.
@@ -72,9 +72,9 @@ void warmup_type(const Setting& setting, Translation& translation) {
 void partition(const Setting& setting, Translation& translation) {
   if (is_true(setting))
     translation.set(setting, "memory.recompute", {{"full"}},
-                    "each layer keeps its input alone; there is no other process to share it with");
+                    "each layer keeps its input alone");
   else
-    translation.pass_over(setting, kOneProcess);
+    translation.pass_over(setting, "it is the default");
 }
 
 }  // namespace
@@ -86,7 +86,7 @@ std::vector<ImportRule> deepspeed_rules() {
       {"train_batch_size", batch_size},
       renamed("gradient_clipping", "optimizer.clip_grad"),
       renamed("steps_per_print", "log.interval"),
-      passed_over("zero_optimization.stage", "sharing states out over processes changes no result"),
+      renamed("zero_optimization.stage", "parallelism.zero_stage"),
       passed_over("zero_optimization.*offload*", kHostMemory),
       passed_over("zero_optimization.*", "it changes no result"),
       passed_over("zero_allow_untested_optimizer", "the optimizer is ours"),
@@ -121,8 +121,8 @@ std::vector<ImportRule> deepspeed_rules() {
       {"scheduler.params.warmup_type", warmup_type},
       passed_over_if("*deepspeed_config_file", {}, "", "this is Accelerate's file: import the one that it names"),
       passed_over("wall_clock_breakdown", "metrics.jsonl has the speed of each step"),
-      passed_over("prescale_gradients", kOneProcess),
-      passed_over("communication_data_type", kOneProcess),
+      passed_over("prescale_gradients", kSums),
+      passed_over("communication_data_type", kSums),
   };
   for (ImportRule& rule : rules) rule = or_auto(std::move(rule));
   return rules;

@@ -4,8 +4,9 @@
 namespace sluice::config {
 namespace {
 
-const char* const kOneProcess = "there is one process";
+const char* const kOverlaps = "exchanges overlap computation always";
 const char* const kSpeed = "it changes no result";
+const std::vector<AliasValue> kDistributedOptimizer{{"true", "1"}, {"false", "0"}};
 
 // Megatron's names of fused projections as Hugging Face's.
 void lora_targets(const Setting& setting, Translation& translation) {
@@ -109,15 +110,17 @@ std::vector<ImportRule> model_rules() {
            renamed("model.moe_router_bias_update_rate", "moe.expert_bias_update_rate"),
            {"model.moe_router_load_balancing_type", load_balancing},
            passed_over_if("model.moe_router_dtype", {"fp32"}, "routers compute in float32", "use fp32"),
-           renamed("model.recompute_granularity", "memory.recompute", {{"selective", "full"}},
-                   "whole layers are recomputed, which changes no result"),
-           passed_over("model.recompute_*", kSpeed),
-           passed_over("model.moe_token_dispatcher_type", kSpeed),
+           renamed("model.recompute_granularity", "memory.recompute"),
+           renamed("model.recompute_modules", "memory.recompute_modules"),
+           renamed("model.recompute_method", "memory.recompute_method"),
+           renamed("model.recompute_num_layers", "memory.recompute_layers"),
+           renamed("model.distribute_saved_activations", "memory.distribute_saved_activations"),
+           renamed("model.moe_token_dispatcher_type", "moe.token_dispatcher", {{"flex", "alltoall"}}),
            passed_over("model.moe_grouped_gemm", kSpeed),
            passed_over("model.*_fusion", kSpeed),
            passed_over("model.attention_backend", kSpeed),
            passed_over("model.*_overlap*", kSpeed),
-           passed_over("model.pipeline_dtype", kOneProcess),
+           passed_over("model.pipeline_dtype", "pipeline stages exchange float32"),
            renamed_if("model.bf16", "train.precision", {{"true", "bf16"}}, "leave it out, and set train.precision=fp32 for float32"),
            renamed_if("model.params_dtype", "train.precision", {{"torch.bfloat16", "bf16"}, {"torch.float32", "fp32"}},
                       "use torch.bfloat16 or torch.float32"),
@@ -141,8 +144,8 @@ std::vector<ImportRule> training_rules() {
       renamed("optimizer.adam_eps", "optimizer.eps"),
       passed_over_if("optimizer.fp16", {"false"}, "it is the default", "use bf16"),
       renamed_if("optimizer.bf16", "train.precision", {{"true", "bf16"}}, "leave it out, and set train.precision=fp32 for float32"),
-      passed_over("optimizer.use_distributed_optimizer", kOneProcess),
-      passed_over("optimizer.overlap_*", kOneProcess),
+      renamed("optimizer.use_distributed_optimizer", "parallelism.zero_stage", kDistributedOptimizer),
+      passed_over("optimizer.overlap_*", kOverlaps),
       passed_over_if("optimizer.use_precision_aware_optimizer", {"false"}, "states are float32", "leave it out"),
       renamed("scheduler.start_weight_decay", "optimizer.weight_decay"),
       renamed("scheduler.end_weight_decay", "optimizer.weight_decay"),
@@ -167,14 +170,14 @@ std::vector<ImportRule> other_rules() {
       passed_over("dataset.num_workers", kSpeed),
       passed_over("dataset.pin_memory", kSpeed),
       passed_over("dataset.persistent_workers", kSpeed),
-      passed_over("dataset.data_sharding", kOneProcess),
+      passed_over("dataset.data_sharding", "every process reads the rows that it trains on"),
       passed_over("dataset._target_", "it names a class of Python"),
       {"checkpoint.load", load},
       {"checkpoint.most_recent_k", most_recent},
       renamed("checkpoint.pretrained_checkpoint", "model.load"),
       passed_over("checkpoint.ckpt_format", "`sluice convert` writes other layouts"),
-      passed_over("checkpoint.fully_parallel_*", kOneProcess),
-      passed_over("checkpoint.async_save", kSpeed),
+      passed_over("checkpoint.fully_parallel_*", "every process writes and reads its part"),
+      renamed("checkpoint.async_save", "checkpoint.async_save"),
       passed_over("checkpoint.finetune", "model.load brings weights alone"),
       renamed("logger.log_interval", "log.interval"),
       renamed_if("logger.logging_level", "log.level", {{"10", "debug"}, {"20", "info"}, {"30", "warning"}, {"40", "error"}},
@@ -190,9 +193,10 @@ std::vector<ImportRule> other_rules() {
       passed_over_if("peft.dropout_position", {"pre"}, "it is what there is", "use pre"),
       {"peft.target_modules", lora_targets},
       passed_over("peft._target_", "it names a class of Python"),
-      passed_over("ddp.*", kOneProcess),
-      passed_over("dist.*", kOneProcess),
-      passed_over("comm_overlap.*", kOneProcess),
+      renamed("ddp.use_distributed_optimizer", "parallelism.zero_stage", kDistributedOptimizer),
+      passed_over("ddp.*", kOverlaps),
+      passed_over("dist.*", "the launcher says how processes meet"),
+      passed_over("comm_overlap.*", kOverlaps),
       passed_over("*_target_", "it names a class of Python"),
   };
 }

@@ -141,14 +141,15 @@ std::vector<ImportRule> engine_rules(const std::string& section) {
            passed_over(section + "*_offload", kHostMemory),
            passed_over(section + "use_distributed_optimizer", "there is one process"),
            passed_over(section + "use_mbridge", "model.load reads Hugging Face's folders"),
-           passed_over(section + "override_ddp_config.*", "there is one process"),
+           passed_over(section + "override_ddp_config.*", "exchanges overlap computation always"),
            passed_over_if(section + "use_dist_checkpointing", {"false"}, "model.load reads Hugging Face's folders",
                           "turn the folder into Hugging Face's layout with `sluice convert`, and give that as model.load"),
            renamed(section + "seed", "train.seed"),
            renamed(section + "dtype", "train.precision", {{"bfloat16", "bf16"}, {"float32", "fp32"}}),
-           renamed_if(section + "override_transformer_config.recompute_granularity", "memory.recompute",
-                      {{"full", "full"}, {"selective", "full"}}, "use full"),
-           passed_over(section + "override_transformer_config.recompute_*", "recomputing changes no result"),
+           renamed(section + "override_transformer_config.recompute_granularity", "memory.recompute"),
+           renamed(section + "override_transformer_config.recompute_modules", "memory.recompute_modules"),
+           renamed(section + "override_transformer_config.recompute_method", "memory.recompute_method"),
+           renamed(section + "override_transformer_config.recompute_num_layers", "memory.recompute_layers"),
        }) {
     rules.push_back(std::move(rule));
   }

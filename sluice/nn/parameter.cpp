@@ -5,6 +5,8 @@
 #include <ATen/Parallel.h>
 #include <sys/mman.h>
 
+#include <algorithm>
+
 #include "sluice/base/error.h"
 #include "sluice/base/rng.h"
 
@@ -92,34 +94,38 @@ Parameter* ParameterStore::find(const std::string& name) {
   return found == index_.end() ? nullptr : &parameters_[found->second];
 }
 
+std::int64_t ParameterStore::lay_out(const std::function<Placement(const ParameterSpec& spec)>& placement) {
+  std::map<std::int64_t, std::vector<std::size_t>> of_key;
+  std::map<std::int64_t, std::int64_t> align;
+  std::vector<std::int64_t> keys;  // in the order in which they come
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    if (frozen_[i] || parameters_[i].spec.is_elsewhere()) continue;
+    const Placement place = placement ? placement(parameters_[i].spec) : Placement{};
+    if (align.emplace(place.key, place.align).second) keys.push_back(place.key);
+    of_key[place.key].push_back(i);
+  }
+  std::int64_t total = 0;
+  offsets_.assign(parameters_.size(), -1);
+  in_order_.clear();
+  runs_.clear();
+  for (const std::int64_t key : keys) {
+    const std::int64_t begin = total;
+    for (const std::size_t i : of_key[key]) {
+      offsets_[i] = total;
+      total += rounded_up(count(parameters_[i].spec.shape), kAlign);
+      in_order_.push_back(i);
+    }
+    total = begin + rounded_up(total - begin, align[key]);
+    runs_.push_back({key, begin, total});
+  }
+  return total;
+}
+
 void ParameterStore::allocate_for_training(Precision precision, const std::function<bool(const std::string& name)>& frozen,
                                            const std::function<Placement(const ParameterSpec& spec)>& placement, const BufferMemory& memory) {
-  std::int64_t total = 0;
-  offsets_.clear();
   frozen_.clear();
-  runs_.clear();
-  std::int64_t align = 1;  // of the run at hand
-  const auto close_run = [&] {
-    if (runs_.empty()) return;
-    total = runs_.back().begin + rounded_up(total - runs_.back().begin, align);
-    runs_.back().end = total;
-  };
-  for (const Parameter& parameter : parameters_) {
-    frozen_.push_back(frozen(parameter.spec.name) || parameter.spec.update == Update::kRule);
-    if (frozen_.back() || parameter.spec.is_elsewhere()) {
-      offsets_.push_back(-1);
-      continue;
-    }
-    const Placement place = placement ? placement(parameter.spec) : Placement{};
-    if (runs_.empty() || runs_.back().key != place.key) {
-      close_run();
-      runs_.push_back({place.key, total, total});
-      align = place.align;
-    }
-    offsets_.push_back(total);
-    total += rounded_up(count(parameter.spec.shape), kAlign);
-  }
-  close_run();
+  for (const Parameter& parameter : parameters_) frozen_.push_back(frozen(parameter.spec.name) || parameter.spec.update == Update::kRule);
+  const std::int64_t total = lay_out(placement);
   owned_ = {{0, 0, total}};
   flat_master_ = memory.values(total, at::kFloat);
   flat_grad_ = memory.gradients(total, at::kFloat);
@@ -176,30 +182,21 @@ std::vector<ParameterStore::Segment> ParameterStore::segments() const {
       out.push_back({slice(flat_master_), slice(flat_grad_), slice(flat_compute_), decay, first});
     }
   };
-  for (std::size_t i = 0; i < parameters_.size();) {
-    const Parameter& first = parameters_[i];
-    if (offsets_[i] < 0) {
-      ++i;
-      continue;
-    }
-    std::size_t last = i;
-    std::int64_t end = offsets_[i];
-    for (; last < parameters_.size(); ++last) {
-      const Parameter& p = parameters_[last];
-      if (offsets_[last] >= 0 && p.spec.decay != first.spec.decay) break;
-      if (offsets_[last] >= 0) end = offsets_[last] + rounded_up(count(p.spec.shape), kAlign);
-    }
-    add(offsets_[i], end, first.spec.decay);
-    i = last;
+  for (auto at = in_order_.begin(); at != in_order_.end();) {
+    const Decay decay = parameters_[*at].spec.decay;
+    const auto last = std::find_if(at, in_order_.end(), [&](std::size_t i) { return parameters_[i].spec.decay != decay; });
+    const std::size_t end = *std::prev(last);
+    add(offsets_[*at], offsets_[end] + rounded_up(count(parameters_[end].spec.shape), kAlign), decay);
+    at = last;
   }
   return out;
 }
 
 void ParameterStore::each_in(const Run& run, const at::Tensor& values, const std::function<void(const Parameter& parameter, const at::Tensor& value)>& visit) const {
-  for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    if (offsets_[i] < run.begin || offsets_[i] >= run.end) continue;
-    const auto& shape = parameters_[i].spec.shape;
-    visit(parameters_[i], values.narrow(0, offsets_[i] - run.begin, count(shape)).view(shape));
+  const auto first = std::ranges::lower_bound(in_order_, run.begin, {}, [&](std::size_t i) { return offsets_[i]; });
+  for (auto at = first; at != in_order_.end() && offsets_[*at] < run.end; ++at) {
+    const auto& shape = parameters_[*at].spec.shape;
+    visit(parameters_[*at], values.narrow(0, offsets_[*at] - run.begin, count(shape)).view(shape));
   }
 }
 

@@ -105,7 +105,7 @@ class ParameterStore {
   ParameterStore(const ParameterStore&) = delete;
   ParameterStore& operator=(const ParameterStore&) = delete;
 
-  // How trainable parameters lie in the flat buffers: neighbours of one key form a run, whose length is a multiple of `align` elements.
+  // How trainable parameters lie in the flat buffers: those of one key form a run, whose length is a multiple of `align` elements.
   struct Placement {
     std::int64_t key = 0, align = 1;
   };
@@ -158,11 +158,14 @@ class ParameterStore {
   std::int64_t num_elements() const;   // as above
 
  private:
+  std::int64_t lay_out(const std::function<Placement(const ParameterSpec& spec)>& placement);  // returns the length of the flat buffers
+
   std::vector<Parameter> parameters_;
   std::map<std::string, std::size_t> index_;
   at::Tensor flat_master_, flat_compute_, flat_grad_;
   std::vector<std::int64_t> offsets_;  // of each parameter in the flat buffers, in elements; -1 when frozen or held elsewhere
   std::vector<bool> frozen_;           // of each parameter
+  std::vector<std::size_t> in_order_;  // parameters that have an offset, by it
   std::vector<Run> runs_, owned_;
 };
 
