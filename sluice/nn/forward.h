@@ -100,10 +100,19 @@ class AttentionCore {
   //   returns  [tokens, heads * value_dim]
   virtual at::Tensor forward(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const SequenceShape& shape,
                              const AttentionOptions& options) const = 0;
-  // For what passes a state along the sequence: every token of the rows, in order, and this rank's of them again. `shape` is this rank's.
-  //   x  [tokens, ...]
-  virtual at::Tensor all_positions(const at::Tensor& x, const SequenceShape& shape) const = 0;
+  // This rank's tokens of x [all tokens of the rows, ...]. Here and below `shape` is this rank's.
   virtual at::Tensor own_positions(const at::Tensor& x, const SequenceShape& shape) const = 0;
+
+  // For what passes a state along the sequence, each head by itself: in between a rank has every token of the rows, in order, of its share of the
+  // heads (arXiv:2309.14509).
+  struct HeadShare {
+    std::int64_t index = 0, count = 1;
+  };
+  virtual HeadShare head_share() const = 0;
+  //   x  [tokens, heads, width] -> [all tokens, heads / count, width]
+  virtual at::Tensor split_heads(const at::Tensor& x, const SequenceShape& shape) const = 0;
+  //   x  [all tokens, heads / count, width] -> [tokens, heads, width]
+  virtual at::Tensor join_heads(const at::Tensor& x, const SequenceShape& shape) const = 0;
 };
 
 // Where a pipeline enters when a model runs forward alone: what one of its ranks has found comes to all of them. Places in the model are counted

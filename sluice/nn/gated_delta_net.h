@@ -25,7 +25,9 @@ struct DeltaNetSizes {
 //   .A_log, .dt_bias      [value_heads], float32: log_decay = -exp(A_log) softplus(a + dt_bias)
 //   .norm.weight          [value_dim], float32
 //   .out_proj.weight      [hidden, value_heads value_dim]
-// Under a tensor split each rank has some of the key heads with the value heads that they serve, or where these do not divide all. Convolution and state begin anew with each document of packed rows.
+// Under a tensor split each rank has some of the key heads with the value heads that they serve, or where these do not divide all. Ranks that share
+// out positions share out those heads for the convolution and the rule: by key heads, or where the ranks are more than these, a key head goes to several,
+// which have some of its value heads each. Convolution and state begin anew with each document of packed rows.
 class GatedDeltaNet {
  public:
   GatedDeltaNet(ParameterStore& store, const std::string& name, const DeltaNetSizes& sizes);
@@ -36,11 +38,17 @@ class GatedDeltaNet {
   at::Tensor forward(const at::Tensor& hidden, const ForwardContext& context, std::int64_t layer) const;
 
  private:
-  // As forward, of tokens that are whole sequences, inside the tensor region.
-  at::Tensor whole_sequences(const at::Tensor& hidden, const ForwardContext& context, std::int64_t layer) const;
-  at::Tensor by_document(const at::Tensor& hidden, const ForwardContext& context, std::int64_t layer) const;
-  at::Tensor convolved(const at::Tensor& mixed, LayerCache* cache) const;
-  at::Tensor unit_heads(const at::Tensor& x) const;
+  // The heads that a rank has all tokens of, among those whose weights it holds.
+  struct Share {
+    std::int64_t first_key = 0, keys = 0, first_value = 0, values = 0;
+    std::int64_t copies = 1;  // ranks that have the same key head, each with some of its value heads
+  };
+  Share share_of(const AttentionCore::HeadShare& ranks) const;
+  // Convolution and delta rule.   inputs [tokens, keys, width]: query, key, values, b, a   returns [tokens, values, value_dim], float32
+  at::Tensor along_sequences(const at::Tensor& inputs, const SequenceShape& shape, const Share& share, LayerCache* cache) const;
+  at::Tensor convolved(const at::Tensor& mixed, const Share& share, LayerCache* cache) const;
+  at::Tensor taps_of(const Share& share) const;  // [channels of the share, kernel]
+  at::Tensor unit_heads(const at::Tensor& x, std::int64_t times) const;
 
   DeltaNetSizes sizes_;
   Linear in_proj_qkvz_, in_proj_ba_, out_proj_;

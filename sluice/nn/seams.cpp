@@ -37,8 +37,10 @@ class LocalAttention final : public AttentionCore {
                      const AttentionOptions& options) const override {
     return causal_attention(query, key, value, shape, options);
   }
-  at::Tensor all_positions(const at::Tensor& x, const SequenceShape&) const override { return x; }
   at::Tensor own_positions(const at::Tensor& x, const SequenceShape&) const override { return x; }
+  HeadShare head_share() const override { return {}; }
+  at::Tensor split_heads(const at::Tensor& x, const SequenceShape&) const override { return x; }
+  at::Tensor join_heads(const at::Tensor& x, const SequenceShape&) const override { return x; }
 };
 
 }  // namespace

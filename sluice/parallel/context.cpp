@@ -15,6 +15,11 @@ at::Tensor index_of(std::int64_t rows, std::int64_t seq, std::int64_t rank, std:
   return at::cat({all.select(1, rank), all.select(1, 2 * ranks - 1 - rank)}, 1).reshape({-1});
 }
 
+dist::Group::Rows same_rows_each(std::int64_t rows, const dist::Group& group) {
+  const std::vector<std::int64_t> each(static_cast<std::size_t>(group.size()), rows);
+  return {each, each};
+}
+
 // For each token of the rows its document's number, [rows, seq]; the rows' own where they are not packed.
 at::Tensor document_numbers(const nn::SequenceShape& whole) {
   if (whole.documents.empty()) return at::arange(whole.rows).unsqueeze(1).expand({whole.rows, whole.seq});
@@ -41,10 +46,24 @@ at::Tensor ContextRanks::own_positions(const at::Tensor& x, const nn::SequenceSh
   return x.index_select(0, own_index(shape.whole->rows, shape.whole->seq));
 }
 
-at::Tensor ContextRanks::all_positions(const at::Tensor& x, const nn::SequenceShape& shape) const {
+at::Tensor ContextRanks::by_rank(const nn::SequenceShape& shape) const {
   std::vector<at::Tensor> of_rank;
   for (std::int64_t rank = 0; rank < group_.size(); ++rank) of_rank.push_back(index_of(shape.whole->rows, shape.whole->seq, rank, group_.size()));
-  return gather_rows(x, group_).index_select(0, at::argsort(at::cat(of_rank, 0)));
+  return at::cat(of_rank, 0);
+}
+
+at::Tensor ContextRanks::all_positions(const at::Tensor& x, const nn::SequenceShape& shape) const {
+  return gather_rows(x, group_).index_select(0, at::argsort(by_rank(shape)));
+}
+
+at::Tensor ContextRanks::split_heads(const at::Tensor& x, const nn::SequenceShape& shape) const {
+  const at::Tensor shares = x.unflatten(1, {group_.size(), -1}).transpose(0, 1).flatten(0, 1);  // [ranks * tokens, heads / ranks, width]
+  return exchange_rows(shares, same_rows_each(shape.tokens(), group_), group_).index_select(0, at::argsort(by_rank(shape)));
+}
+
+at::Tensor ContextRanks::join_heads(const at::Tensor& x, const nn::SequenceShape& shape) const {
+  const at::Tensor shares = exchange_rows(x.index_select(0, by_rank(shape)), same_rows_each(shape.tokens(), group_), group_);
+  return shares.unflatten(0, {group_.size(), -1}).transpose(0, 1).flatten(1, 2);
 }
 
 at::Tensor ContextRanks::forward(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const nn::SequenceShape& shape,

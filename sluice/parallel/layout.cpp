@@ -80,8 +80,6 @@ void model_divides(const ParallelismConfig& p, const ModelSizes& model, Problems
     const char* what;
   };
   for (const Split& split : {Split{"tensor_model_parallel_size", tensor, model.heads, "attention heads"},
-                             {"tensor_model_parallel_size", tensor, model.linear_key_heads, "key heads of linear attention"},
-                             {"tensor_model_parallel_size", tensor, model.linear_value_heads, "value heads of linear attention"},
                              {"tensor_model_parallel_size", tensor, model.ffn, "feed-forward channels"},
                              {"tensor_model_parallel_size", tensor, model.shared_ffn, "channels of shared experts"},
                              {"expert_tensor_parallel_size", p.expert_tensor_size(), model.expert_ffn, "channels of an expert"},
@@ -98,6 +96,19 @@ void model_divides(const ParallelismConfig& p, const ModelSizes& model, Problems
   if (model.experts == 0 && p.expert_model_parallel_size > 1) {
     problems.emplace_back("parallelism.expert_model_parallel_size = " + format(p.expert_model_parallel_size) + ", but the model has no experts", "set it to 1");
   }
+}
+
+// Context ranks share out the heads of gated delta nets that a tensor rank has (nn/gated_delta_net.h).
+void delta_net_heads_divide(const ParallelismConfig& p, const ModelSizes& model, Problems& problems) {
+  if (model.linear_key_heads == 0) return;
+  const std::int64_t tensor = model.linear_key_heads % p.tensor_model_parallel_size == 0 ? p.tensor_model_parallel_size : 1;
+  const std::int64_t context = p.context_parallel_size, keys = model.linear_key_heads / tensor, values = model.linear_value_heads / tensor;
+  const auto divides = [&](std::int64_t ranks) { return keys % ranks == 0 || (ranks % keys == 0 && values % ranks == 0); };
+  if (divides(context)) return;
+  problems.emplace_back("parallelism.context_parallel_size = " + format(context) + " neither divides the model's " + format(keys) + " key heads of linear attention" +
+                            (tensor > 1 ? " on each of " + format(tensor) + " tensor-parallel processes" : "") + " nor is a multiple of them that divides their " +
+                            format(values) + " value heads",
+                        "use " + nearest_values(context, divides));
 }
 
 // Settings of layers that contradict each other, whatever the model.
@@ -192,7 +203,10 @@ Problems layout_problems(const ParallelismConfig& config, const Job& job) {
   Problems problems = numbers_out_of_range(config);
   if (!problems.empty()) return problems;
   grids_fit(config, job.processes, problems);
-  if (job.model) model_divides(config, *job.model, problems);
+  if (job.model) {
+    model_divides(config, *job.model, problems);
+    delta_net_heads_divide(config, *job.model, problems);
+  }
   const Problems of_layers = layer_problems(config, job);
   problems.insert(problems.end(), of_layers.begin(), of_layers.end());
   return problems;

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "sluice/config/fields.h"
+#include "sluice/parallel/model_sizes.h"
 #include "sluice/train/recipe.h"
 
 namespace sluice::train {
@@ -116,29 +117,10 @@ void intervals(const Check& check) {
   }
 }
 
-// The sizes that a split depends on, from the tensor table.
-parallel::ModelSizes split_sizes(const models::ModelConfig& model) {
-  const models::MoeShape moe = model.moe();
-  parallel::ModelSizes sizes;
-  sizes.layers = model.num_layers();
-  sizes.heads = model.num_heads();
-  sizes.experts = moe.num_experts;
-  for (const models::TensorSpec& spec : model.tensor_table()) {
-    const std::string& name = spec.parameter.name;
-    const auto& shape = spec.parameter.shape;
-    if (spec.kv_heads > 0) sizes.kv_heads = spec.kv_heads;
-    if (name.ends_with(".mlp.down_proj.weight")) sizes.ffn = shape[1];
-    if (name.ends_with(".shared_expert.down_proj.weight")) sizes.shared_ffn = shape[1];
-    if (name.ends_with(".experts.down.weight")) sizes.expert_ffn = shape[2];
-  }
-  if (sizes.kv_heads == 0) sizes.kv_heads = sizes.heads;
-  return sizes;
-}
-
 void layout(const Check& check) {
   const Recipe& r = check.recipe;
   parallel::Job job{r.processes, std::nullopt, r.train.micro_batch_size, r.train.global_batch_size};
-  if (check.model) job.model = split_sizes(*check.model);
+  if (check.model) job.model = parallel::sizes_of(*check.model);
   parallel::check(r.parallelism, job, check.violations);
   const parallel::ParallelismConfig& p = r.parallelism;
   const auto refuse = [&](const std::string& what, const std::string& remedy) { check.violations.add(what + ", which this version of Sluice does not do", remedy); };

@@ -120,10 +120,21 @@ TEST(Layout, EveryWidthDivides) {
   const auto tensor = [](const ModelSizes& model) { return said({.tensor_model_parallel_size = 4}, job(4, model)); };
   EXPECT_SAYS(tensor({.layers = 1, .ffn = 6}), "the model's 6 feed-forward channels");
   EXPECT_SAYS(tensor({.layers = 1, .shared_ffn = 6}), "the model's 6 channels of shared experts");
-  EXPECT_SAYS(tensor({.layers = 1, .linear_key_heads = 2}), "the model's 2 key heads of linear attention");
-  EXPECT_SAYS(tensor({.layers = 1, .linear_value_heads = 2}), "the model's 2 value heads of linear attention");
   EXPECT_SAYS(tensor({.layers = 1, .experts = 8, .expert_ffn = 6}), "expert_tensor_parallel_size = 4 does not divide the model's 6 channels of an expert");
   EXPECT_SAYS(said({.expert_model_parallel_size = 2}, job(2, ModelSizes{.layers = 1, .heads = 2})), "the model has no experts\n  fix: set it to 1");
+}
+
+// A model of 2 key heads, each with 2 value heads.
+TEST(Layout, ContextRanksShareOutTheHeadsOfLinearAttention) {
+  const ModelSizes model{.layers = 4, .heads = 24, .linear_key_heads = 2, .linear_value_heads = 4};
+  const auto context = [&](std::int64_t tensor, std::int64_t size) { return said({.tensor_model_parallel_size = tensor, .context_parallel_size = size}, job(tensor * size, model)); };
+  for (const std::int64_t size : {1, 2, 4}) EXPECT_EQ(context(1, size), "") << size;
+  EXPECT_EQ(context(2, 2), "");
+  EXPECT_EQ(context(4, 4), "") << "4 tensor ranks do not divide 2 key heads: each has them all";
+  EXPECT_SAYS(context(1, 3), "context_parallel_size = 3 neither divides the model's 2 key heads of linear attention nor is a multiple of them that divides their 4 value heads\n  fix: use 2 or 4");
+  EXPECT_SAYS(context(2, 4), "context_parallel_size = 4 neither divides the model's 1 key heads of linear attention on each of 2 tensor-parallel processes");
+  EXPECT_SAYS(context(2, 4), "fix: use 2;");
+  EXPECT_SAYS(said({.tensor_model_parallel_size = 5, .context_parallel_size = 3}, job(15, model)), "2 problems");
 }
 
 TEST(Layout, NumbersAreInRange) {
