@@ -51,6 +51,8 @@ struct Keeping {
   double between = 0;   // of the residual stream
   double routed = 0;    // that its routers see
   double element = 0;   // bytes of the computing precision
+  double context = 1;   // ranks that share out positions: keys and values are gathered
+  double masked = 0;    // elements of attention's mask, written out for positions that are shared out
   double hidden = 0;
   std::int64_t top_k = 0;
   std::set<nn::Module> again;  // modules that are computed again
@@ -67,11 +69,14 @@ double attention_bytes(const Layer& layer, const Keeping& k) {
   const auto rows = [&](const std::string& name) { return size_of(layer, "attention." + name + ".weight", 0); };
   const auto columns = [&](const std::string& name) { return size_of(layer, "attention." + name + ".weight", 1); };
   const double out = columns("o_proj"), latents = rows("q_a_proj") + 2 * rows("kv_a_proj") + columns("q_b_proj");
-  double qkv = rows("qkv_proj") + rows("q_proj") + rows("k_proj") + rows("v_proj");
-  if (rows("kv_b_proj") > 0) qkv = k.keeps(nn::Module::kMlaUpProjection) ? 2 * (rows("q_b_proj") + rows("q_proj")) + out : 0;  // keys are as wide as queries
+  const bool core = k.keeps(nn::Module::kCoreAttention);
+  const double gathered = core ? k.context : 1, mask = core && out > 0 ? k.masked : 0;
+  double qkv = rows("qkv_proj") * (1 + 2 * gathered) / 3 + rows("q_proj") + (rows("k_proj") + rows("v_proj")) * gathered;
+  const double latent_queries = rows("q_b_proj") + rows("q_proj");  // keys are as wide
+  if (rows("kv_b_proj") > 0) qkv = k.keeps(nn::Module::kMlaUpProjection) ? (1 + gathered) * latent_queries + gathered * out : 0;
   // A gated delta net keeps its projections, its convolution, and queries, keys and values in float32 besides.
   const double delta = size_of(layer, "delta_net.in_proj_qkvz.weight", 0) * (k.element + 16) + size_of(layer, "delta_net.out_proj.weight", 1) * 3 * k.element;
-  return k.tokens * (k.element * (qkv + out + latents) + delta);
+  return k.tokens * (k.element * (qkv + out + latents) + delta) + k.element * mask;
 }
 
 double mlp_bytes(const Layer& layer, const std::string& name, const Keeping& k) {
@@ -126,6 +131,8 @@ std::uint64_t activation_bytes(const ResolvedRecipe& resolved, const std::vector
   everything.between = recipe.parallelism.splits_sequences() ? everything.tokens / tensor : everything.tokens;
   everything.routed = everything.tokens / tensor;
   everything.element = recipe.train.precision == nn::Precision::kFloat32 ? 4 : 2;
+  everything.context = static_cast<double>(grid.context);
+  if (grid.context > 1) everything.masked = everything.tokens * static_cast<double>(tokens_per_row * (2 * grid.context + 1)) / (4 * everything.context);
   everything.hidden = static_cast<double>(parameters_of(resolved).front().shape[1]);  // of the embedding
   everything.top_k = resolved.model_config->moe().top_k;
   Keeping selected = everything;
