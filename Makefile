@@ -35,7 +35,7 @@ test-sanitizers: setup
 campaign: build
 	@rm -f build/campaign.jsonl
 	@SLUICE_CAMPAIGN=$(CURDIR)/build/campaign.jsonl python -m pytest -q tests/parity/test_parallel.py tests/parity/test_checkpoint_matrix.py \
-	  tests/parity/test_kills.py tests/parity/test_two_hosts.py tests/cli/test_launch_slurm.py
+	  tests/parity/test_kills.py tests/parity/test_two_hosts.py tests/cli/test_launch_slurm.py tests/parity/test_lora_parallel.py
 	@python scripts/campaign_table.py build/campaign.jsonl docs/results/layouts.md
 
 bench: build

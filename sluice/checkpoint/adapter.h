@@ -2,6 +2,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -35,7 +36,7 @@ std::string base_model_of(const fs::path& folder);
 // do not fit.
 Adapter read_adapter(const fs::path& folder, const std::vector<models::TensorSpec>& table);
 
-// Copies its values into the parameters that models::parameter_specs(adapter.targets) declared.
+// Copies its values into the parameters of its targets, of each the part that is held here.
 void load_adapter(const Adapter& adapter, nn::ParameterStore& store);
 
 // What adapter_config.json says beside the targets.
@@ -47,9 +48,10 @@ struct AdapterNote {
   bool transposed = false;  // the base model keeps weights [in, out] (GPT-2): PEFT's fan_in_fan_out
 };
 
-// Writes both files into `folder`, values as the store has them. `table` is the whole model's, so that target_modules names these modules
-// and no others.
+// Writes both files into `folder`. `values` has each parameter of the targets by its name, whole, float32. `table` is the whole model's, so that
+// target_modules names these modules and no others.
+using AdapterValues = std::map<std::string, at::Tensor>;
 void write_adapter(const fs::path& folder, const std::vector<models::LoraTarget>& targets, const AdapterNote& note,
-                   const std::vector<models::TensorSpec>& table, nn::ParameterStore& store);
+                   const std::vector<models::TensorSpec>& table, const AdapterValues& values);
 
 }  // namespace sluice::checkpoint

@@ -238,8 +238,9 @@ Adapter read_adapter(const fs::path& folder, const std::vector<models::TensorSpe
 void load_adapter(const Adapter& adapter, nn::ParameterStore& store) {
   const at::NoGradGuard no_grad;
   for (std::size_t i = 0; i < adapter.targets.size(); ++i) {
-    store.at(adapter.targets[i].a()).value.detach().copy_(adapter.a[i]);
-    store.at(adapter.targets[i].b()).value.detach().copy_(adapter.b[i]);
+    const nn::Parameter &a = store.at(adapter.targets[i].a()), &b = store.at(adapter.targets[i].b());
+    nn::copy_part(a.spec, adapter.a[i], a.value.detach());
+    nn::copy_part(b.spec, adapter.b[i], b.value.detach());
   }
 }
 

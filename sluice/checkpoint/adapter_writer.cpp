@@ -28,10 +28,10 @@ void add_pair(std::vector<Stored>& out, const std::string& module, const at::Ten
   out.push_back({kPrefix + module + ".lora_B.weight", b.contiguous()});
 }
 
-std::vector<Stored> tensors_of(const std::vector<LoraTarget>& targets, const AdapterNames& names, nn::ParameterStore& store) {
+std::vector<Stored> tensors_of(const std::vector<LoraTarget>& targets, const AdapterNames& names, const AdapterValues& values) {
   std::vector<Stored> out;
   for (const LoraTarget& target : targets) {
-    const at::Tensor a = store.at(target.a()).value.detach(), b = store.at(target.b()).value.detach();
+    const at::Tensor &a = values.at(target.a()), &b = values.at(target.b());
     if (target.is_fused()) {
       add_pair(out, target.experts_module() + (names.is_inner(target) ? ".base_layer" : ""), a.reshape({-1, target.in}), b.permute({1, 2, 0}).reshape({target.out, -1}));
     } else if (target.experts > 0) {
@@ -86,10 +86,10 @@ bool dropout_is_allowed(const std::vector<LoraTarget>& targets, const AdapterNam
 }  // namespace
 
 void write_adapter(const fs::path& folder, const std::vector<LoraTarget>& targets, const AdapterNote& given, const std::vector<models::TensorSpec>& table,
-                   nn::ParameterStore& store) {
+                   const AdapterValues& values) {
   const AdapterNames names(targets, table, given.architecture);
   const AdapterNote note = as_stated(given, targets, names);
-  const std::vector<Stored> tensors = tensors_of(targets, names, store);
+  const std::vector<Stored> tensors = tensors_of(targets, names, values);
   std::vector<TensorSpec> specs;
   for (const Stored& stored : tensors) specs.push_back({stored.name, DType::kF32, stored.tensor.sizes().vec()});
   const auto source = [&](std::size_t i) { return std::span<const std::byte>(bytes_of(tensors[i].tensor)); };

@@ -35,6 +35,7 @@ std::int64_t tensor_dim(Shard shard) {
     case Shard::kExpertColumns: return 2;
     case Shard::kReplicated:
     case Shard::kOnce:
+    case Shard::kExperts:
     case Shard::kExpertsOnce: break;
   }
   return -1;

@@ -53,15 +53,9 @@ std::vector<checkpoint::Adapter> read_adapters(const std::vector<fs::path>& fold
   std::vector<checkpoint::Adapter> out;
   for (const fs::path& folder : folders) {
     out.push_back(checkpoint::read_adapter(checkpoint::resolve_model_folder(folder), table));
-    for (models::LoraTarget& target : out.back().targets) target.name = "adapter" + std::to_string(out.size()) + "." + target.name;
+    for (models::LoraTarget& target : out.back().targets) target.name += std::to_string(out.size());
   }
   return out;
-}
-
-void require_whole_targets(const ModelSource& source, const Ranks& ranks) {
-  if (source.adapters.empty() || ranks.mesh.sizes.stage() == 1) return;
-  throw Error("the adapter " + source.adapters[0].string() + " cannot be added to matrices or experts that " + std::to_string(ranks.mesh.sizes.stage()) + " processes split",
-              "merge it into the weights first, with sluice merge; or split the layers alone, with --pipeline-model-parallel-size");
 }
 
 at::ScalarType computed_in(const ModelSource& source, std::optional<at::ScalarType> asked) {
@@ -79,7 +73,6 @@ ModelSource open_source(const fs::path& path, std::vector<fs::path> adapters) {
 }
 
 LoadedModel load_model(ModelSource source, std::optional<at::ScalarType> dtype, const Ranks& ranks) {
-  require_whole_targets(source, ranks);
   const at::ScalarType type = computed_in(source, dtype);
   LoadedModel loaded;
   loaded.folder = std::move(source.folder);
@@ -87,9 +80,9 @@ LoadedModel load_model(ModelSource source, std::optional<at::ScalarType> dtype, 
   const auto table = config.tensor_table();
   const std::vector<checkpoint::Adapter> adapters = read_adapters(source.adapters, table);
   loaded.stages = std::make_unique<parallel::Stages>(parallel::stages_of(config, ranks.layout));
-  auto specs = parallel::held_parameters(table, *loaded.stages, ranks.mesh.sizes, ranks.mesh.place);
-  for (const checkpoint::Adapter& adapter : adapters) std::ranges::copy(models::parameter_specs(adapter.targets), std::back_inserter(specs));
-  loaded.store = std::make_unique<nn::ParameterStore>(specs);
+  auto with_adapters = table;
+  for (const checkpoint::Adapter& adapter : adapters) std::ranges::copy(models::adapter_table(adapter.targets, table), std::back_inserter(with_adapters));
+  loaded.store = std::make_unique<nn::ParameterStore>(parallel::held_parameters(with_adapters, *loaded.stages, ranks.mesh.sizes, ranks.mesh.place));
   checkpoint::allocate_for_inference(*loaded.store, type);
   loaded.weights = checkpoint::open_weights(loaded.folder, table);
   checkpoint::map_or_read_parts(loaded.folder, *loaded.weights, table, *loaded.store);

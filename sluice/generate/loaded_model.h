@@ -51,7 +51,6 @@ struct Ranks {
 // Reads the model for inference: no gradients, no masters; of several ranks each the parts that it holds. Weights are kept in the
 // type that the file has unless `dtype` (float32, bfloat16 or float16) asks for another; norms and routers are always float32. What a file
 // holds as it is computed with is not copied: the files must stay as they are while the model is used. The adapters' changes are added up.
-// Error where ranks that split matrices or experts are given adapters.
 LoadedModel load_model(ModelSource source, std::optional<at::ScalarType> dtype, const Ranks& ranks);
 
 // Both, in this process alone.

@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <iterator>
+#include <map>
 #include <set>
 #include <span>
 
@@ -123,6 +124,20 @@ void add_unknown(const std::string& name, const std::vector<LoraTarget>& possibl
                  "did you mean '" + nearest(name, all) + "'? The names are " + join_or(all));
 }
 
+struct PairShards {
+  Shard a, b;
+};
+
+PairShards shards_of(const LoraTarget& target, Shard weight) {
+  switch (weight) {
+    case Shard::kColumns: return {Shard::kColumns, Shard::kReplicated};
+    case Shard::kExpertColumns: return {Shard::kExpertColumns, Shard::kExperts};
+    case Shard::kExpertRows: return {Shard::kExperts, Shard::kExpertRows};
+    case Shard::kExpertGateUp: return {Shard::kExperts, target.rows == Rows::kAll ? Shard::kExpertGateUp : Shard::kExpertRows};
+    default: return {Shard::kReplicated, weight};  // rows, by heads or segments, or nothing
+  }
+}
+
 }  // namespace
 
 double LoraConfig::scale() const { return alpha / (use_rslora ? std::sqrt(static_cast<double>(rank)) : static_cast<double>(rank)); }
@@ -200,12 +215,29 @@ std::vector<nn::ParameterSpec> parameter_specs(const std::vector<LoraTarget>& ta
   return out;
 }
 
+std::vector<TensorSpec> adapter_table(const std::vector<LoraTarget>& targets, const std::vector<TensorSpec>& table) {
+  std::map<std::string, const TensorSpec*> weights;
+  for (const TensorSpec& spec : table) weights[spec.parameter.name] = &spec;
+  const std::vector<nn::ParameterSpec> parameters = parameter_specs(targets);  // a, b, a, b, ...
+  std::vector<TensorSpec> out;
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    const TensorSpec& weight = *weights.at(targets[i].parameter);
+    const PairShards shards = shards_of(targets[i], weight.shard);
+    const auto add = [&](const nn::ParameterSpec& parameter, Shard shard) { out.push_back({parameter, shard, {}, {}, weight.kv_heads, weight.undivided, weight.segments}); };
+    add(parameters[2 * i], shards.a);
+    add(parameters[2 * i + 1], shards.b);
+  }
+  return out;
+}
+
 void initialise(nn::ParameterStore& store, const std::vector<LoraTarget>& targets, std::uint64_t seed) {
   const at::NoGradGuard no_grad;
   for (const LoraTarget& target : targets) {
+    const nn::Parameter& a = store.at(target.a());
+    if (a.spec.is_elsewhere()) continue;
     const at::Generator generator = at::detail::createCPUGenerator(philox_seed(seed, hash_name(target.a()), 0));
     const double bound = 1 / std::sqrt(static_cast<double>(target.in));
-    store.at(target.a()).value.detach().uniform_(-bound, bound, generator);
+    nn::copy_part(a.spec, at::empty(a.spec.whole_shape()).uniform_(-bound, bound, generator), a.value.detach());
     store.at(target.b()).value.detach().zero_();
   }
 }

@@ -84,7 +84,11 @@ std::string newer_path(std::string module);
 
 std::vector<nn::ParameterSpec> parameter_specs(const std::vector<LoraTarget>& targets);
 
-// As PEFT begins: a uniform in +-1 / sqrt(in), b zero, so that nothing is added at first. From (seed, name) alone.
+// The same parameters with how they are split, as the weights of `table` are: b by the rows that its weight is split by, and a is held whole; or a
+// by the columns, and b is held whole. A rank's part of a pair makes its part of the product, in a sum over the ranks as the weight's own.
+std::vector<TensorSpec> adapter_table(const std::vector<LoraTarget>& targets, const std::vector<TensorSpec>& table);
+
+// As PEFT begins: a uniform in +-1 / sqrt(in), b zero, so that nothing is added at first. From (seed, name) alone, whatever parts are held here.
 void initialise(nn::ParameterStore& store, const std::vector<LoraTarget>& targets, std::uint64_t seed);
 
 // From now on products with the targets' weights add what the adapters say. `dropout` may be null, else outlives the store's use.

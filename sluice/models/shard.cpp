@@ -98,7 +98,8 @@ nn::ParameterSpec part_of(const TensorSpec& spec, const dist::GridSizes& sizes, 
   Cutter cutter(spec.parameter);
   if (holds_experts(spec.shard)) cutter.cut(0, sizes.expert, place.expert);
   switch (spec.shard) {
-    case Shard::kReplicated: break;
+    case Shard::kReplicated:
+    case Shard::kExperts: break;
     case Shard::kOnce: return once(spec.parameter, t == 0);
     case Shard::kRows: cutter.cut(0, tensor, t); break;
     case Shard::kColumns: cutter.cut(shape.size() - 1, tensor, t); break;

@@ -3,7 +3,7 @@
 namespace sluice::models {
 
 bool holds_experts(Shard shard) {
-  return shard == Shard::kExpertRows || shard == Shard::kExpertGateUp || shard == Shard::kExpertColumns || shard == Shard::kExpertsOnce;
+  return shard == Shard::kExperts || shard == Shard::kExpertRows || shard == Shard::kExpertGateUp || shard == Shard::kExpertColumns || shard == Shard::kExpertsOnce;
 }
 
 TensorSpec whole(nn::ParameterSpec parameter, Shard shard, std::string hf_name, HfLayout layout) {

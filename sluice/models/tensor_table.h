@@ -20,7 +20,8 @@ namespace sluice::models {
 //   kExpertGateUp   the same, gate rows and up rows (the halves of dimension 1) each by themselves
 //   kExpertColumns  dimension 0 by experts, dimension 2 by expert-tensor parallelism
 //   kExpertsOnce    dimension 0 by experts; the first rank of expert-tensor parallelism holds it, as kOnce
-enum class Shard { kReplicated, kRows, kColumns, kVocabulary, kKvRows, kSegments, kOnce, kExpertRows, kExpertGateUp, kExpertColumns, kExpertsOnce };
+//   kExperts        dimension 0 by experts
+enum class Shard { kReplicated, kRows, kColumns, kVocabulary, kKvRows, kSegments, kOnce, kExpertRows, kExpertGateUp, kExpertColumns, kExpertsOnce, kExperts };
 
 bool holds_experts(Shard shard);  // whether dimension 0 is the experts
 

@@ -7,9 +7,8 @@
 namespace sluice::nn {
 
 // As Experts::forward, with what the adapters of both weights add; gradients go to the adapters, the input and the routing weights.
-//   hidden           [tokens, hidden], in the weights' precision
-//   routing_weights  [tokens, top_k], float32
-at::Tensor adapted_experts(const at::Tensor& hidden, const at::Tensor& routing_weights, const ExpertOrder& order, const ExpertWeights& weights,
-                           ExpertActivation activation);
+//   hidden  [tokens, hidden], in the weights' precision
+// Of `routing` its weights, and its tokens where inputs of adapters are left out.
+at::Tensor adapted_experts(const at::Tensor& hidden, const Routing& routing, const ExpertOrder& order, const ExpertWeights& weights, ExpertActivation activation);
 
 }  // namespace sluice::nn

@@ -3,6 +3,7 @@
 #include "sluice/kernels/cpu/experts.h"
 #include "sluice/nn/adapted_experts.h"
 #include "sluice/nn/gate_and_up.h"
+#include "sluice/nn/lora.h"
 #include "sluice/nn/raw.h"
 
 namespace sluice::nn {
@@ -91,7 +92,7 @@ struct Saved : torch::CustomClassHolder {
   ExpertActivation activation;
 
   bool use_kernels(const at::Tensor& hidden) const {
-    return activation == ExpertActivation::kSwiglu && !weights.gate_up_bias && !weights.down_bias && use_cpu_kernels(hidden) && !few_rows(hidden);
+    return activation == ExpertActivation::kSwiglu && !weights.gate_up_bias && !weights.down_bias && hidden.size(0) > 0 && use_cpu_kernels(hidden) && !few_rows(hidden);
   }
   ByExpert by_expert() const { return {order, weights, activation}; }
 };
@@ -161,9 +162,18 @@ ExpertOrder sort_by_expert(const at::Tensor& experts, std::int64_t num_experts) 
 
 at::Tensor Experts::forward(const at::Tensor& hidden, const Routing& routing) const {
   const ExpertOrder order = sort_by_expert(routing.experts, num_experts());
-  if (!weights_.gate_up.adapters.empty() || !weights_.down.adapters.empty()) return adapted_experts(hidden, routing.weights, order, weights_, activation_);
+  if (!weights_.gate_up.adapters.empty() || !weights_.down.adapters.empty()) {
+    Routing numbered = routing;
+    if (!numbered.tokens.defined()) numbered.tokens = dropout_tokens(hidden.size(0));
+    return adapted_experts(hidden, numbered, order, weights_, activation_);
+  }
   const auto saved = c10::make_intrusive<Saved>(order, weights_, activation_);
   return ExpertsFunction::apply(hidden.contiguous(), routing.weights, weights_.gate_up.value, weights_.down.value, saved);
+}
+
+at::Tensor Experts::dropout_tokens(std::int64_t count) const {
+  const at::Tensor tokens = nn::dropout_tokens(weights_.gate_up, count);
+  return tokens.defined() ? tokens : nn::dropout_tokens(weights_.down, count);
 }
 
 }  // namespace sluice::nn

@@ -39,6 +39,9 @@ class Experts {
   //   returns  [tokens, hidden], float32: sum over the chosen experts of weight * expert(hidden)
   at::Tensor forward(const at::Tensor& hidden, const Routing& routing) const;
 
+  // As nn::dropout_tokens, of the adapters of either weight.
+  at::Tensor dropout_tokens(std::int64_t count) const;
+
   std::int64_t num_experts() const { return weights_.gate_up.spec.shape[0]; }
 
  private:

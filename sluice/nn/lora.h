@@ -15,8 +15,12 @@ at::Tensor low_rank_product(const at::Tensor& x, const Parameter& weight);
 
 // The same for expert `expert` of a weight [experts, out, in].
 //   x        [rows, in], the rows that chose the expert
+//   tokens   [rows], as dropout_tokens() gives them
 //   returns  [rows, out], float32
-at::Tensor low_rank_product(const at::Tensor& x, const Parameter& weight, std::int64_t expert);
+at::Tensor low_rank_product(const at::Tensor& x, const Parameter& weight, std::int64_t expert, const at::Tensor& tokens);
+
+// Which tokens `count` rows of an input of `weight` are, as Dropout::tokens has them: [count], int64; undefined where its adapters leave nothing out.
+at::Tensor dropout_tokens(const Parameter& weight, std::int64_t count);
 
 // What the adapters of `weight` add to its value, float32 in its shape; undefined where it has none.
 at::Tensor merged_change(const Parameter& weight);

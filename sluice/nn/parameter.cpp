@@ -53,6 +53,11 @@ void copy_pieces(const Part& part, const at::Tensor& whole, const at::Tensor& ou
   for (const Piece& piece : part.pieces) block(out, piece.to, piece.lengths).copy_(block(whole, piece.from, piece.lengths));
 }
 
+void copy_part(const ParameterSpec& spec, const at::Tensor& whole, const at::Tensor& out) {
+  if (spec.is_whole()) out.copy_(whole);
+  else copy_pieces(spec.part, whole, out);
+}
+
 at::Tensor untouched_zeros(std::int64_t count, at::ScalarType type) {
   const auto bytes = static_cast<std::size_t>(count) * c10::elementSize(type);
   if (bytes == 0) return at::empty({0}, type);

@@ -56,14 +56,20 @@ at::Tensor block(const at::Tensor& tensor, const std::vector<std::int64_t>& begi
 // Copies the pieces of `whole` into `out`, which is of the part's shape; elements that no piece covers stay.
 void copy_pieces(const Part& part, const at::Tensor& whole, const at::Tensor& out);
 
+// Fills `out`, which is of the spec's shape, from the whole tensor; nothing where it is held elsewhere.
+void copy_part(const ParameterSpec& spec, const at::Tensor& whole, const at::Tensor& out);
+
 struct Parameter;
 
-// Which of a low-rank change's inputs are left out while training: each element with probability `rate`, as (seed, pass, name) say alone,
-// so that a recomputed forward pass leaves out the same.
+// Which of a low-rank change's inputs are left out while training: each element with probability `rate`, as (seed, step, name of the change,
+// expert, token, column) say alone, so that every layout leaves out the same, and a recomputed forward pass too.
 struct Dropout {
   double rate = 0;
-  std::uint64_t seed = 0, pass = 0;  // pass: counts forward passes of training
+  std::uint64_t seed = 0, step = 0;
   bool active = false;
+  // What products of this pass have rows of, each set of tokens of another size: int64 [tokens], a token by its row in the step's batch (upper 32
+  // bits) and its position there.
+  std::vector<at::Tensor> tokens = {};
 };
 
 // A low-rank change of a weight (LoRA, Hu et al., arXiv:2106.09685): y = x w^T + scale * dropout(x) a^T b^T. Experts have one each, in the

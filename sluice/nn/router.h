@@ -13,6 +13,7 @@ struct Routing {
   at::Tensor logits;   // [tokens, experts], float32, with gradient
   at::Tensor weights;  // [tokens, top_k], float32, with gradient
   at::Tensor experts;  // [tokens, top_k], int64; -1 = dropped for lack of capacity
+  at::Tensor tokens = {};  // [tokens], int64, as nn::Dropout has them, of tokens that have travelled while inputs of adapters are left out; else undefined
 };
 
 // How logits become scores: softmax over the experts, or a sigmoid each (DeepSeek-V3).

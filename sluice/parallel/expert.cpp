@@ -13,12 +13,22 @@ namespace {
 
 using dist::Group;
 
-// Choices as they travel: [tokens, 2 * top_k] float32, weights then experts, which are whole numbers far below 2^24.
-at::Tensor packed(const at::Tensor& weights, const at::Tensor& experts) { return at::cat({weights, experts.to(at::kFloat)}, 1); }
+// Choices as they travel: [tokens, 2 * top_k or 2 more] float32, weights then experts, then where adapters leave inputs out the two halves of the
+// tokens' numbers: all whole numbers far below 2^24.
+at::Tensor packed(const nn::Routing& routing) {
+  std::vector<at::Tensor> columns{routing.weights, routing.experts.to(at::kFloat)};
+  if (routing.tokens.defined()) {
+    const at::Tensor row = at::bitwise_right_shift(routing.tokens, 32), position = at::bitwise_and(routing.tokens, 0xffffffff);
+    columns.push_back(at::stack({row, position}, 1).to(at::kFloat));
+  }
+  return at::cat(columns, 1);
+}
 
-nn::Routing unpacked(const at::Tensor& choices) {
-  const std::int64_t top_k = choices.size(1) / 2;
-  return {{}, choices.narrow(1, 0, top_k), choices.narrow(1, top_k, top_k).detach().to(at::kLong)};
+nn::Routing unpacked(const at::Tensor& choices, std::int64_t top_k) {
+  const auto whole = [&](std::int64_t first, std::int64_t columns) { return choices.narrow(1, first, columns).detach().to(at::kLong); };
+  nn::Routing out{{}, choices.narrow(1, 0, top_k), whole(top_k, top_k)};
+  if (choices.size(1) > 2 * top_k) out.tokens = at::add(at::bitwise_left_shift(whole(2 * top_k, 1), 32), whole(2 * top_k + 1, 1)).view({-1});
+  return out;
 }
 
 // The choices that fall on experts first .. first + count - 1, counted from `first`; the others are -1.
@@ -51,12 +61,6 @@ class Dispatching : public nn::TokenDispatcher {
   std::int64_t shares() const { return experts_.size() / expert_tensor_; }  // into which a layer's experts are cut
   std::int64_t own_share() const { return experts_.rank() / expert_tensor_; }
 
-  // The weighted sum of this rank's experts for tokens that came here. Where none did, the result still hangs on both inputs: their way back is
-  // an exchange that every rank takes part in.
-  static at::Tensor compute(const at::Tensor& hidden, const at::Tensor& choices, const nn::Experts& experts) {
-    return hidden.size(0) == 0 ? hidden.to(at::kFloat) + choices.sum() : experts.forward(hidden, unpacked(choices));
-  }
-
  private:
   const Group& rows_;
 };
@@ -69,11 +73,15 @@ class AllToAll final : public Dispatching {
     if (experts_.alone()) return nn::local_seams().dispatcher.forward(hidden, routing, experts, meanwhile);
     const Plan plan = make_plan(routing.experts, experts.num_experts());
     const Exchange there = start_exchange(hidden.index_select(0, plan.token), plan.rows, experts_);
-    const Exchange choices = start_exchange(packed(routing.weights.index_select(0, plan.token), plan.choices), plan.rows, experts_);
+    const at::Tensor tokens = experts.dropout_tokens(hidden.size(0));
+    const nn::Routing sent{{}, routing.weights.index_select(0, plan.token), plan.choices, tokens.defined() ? tokens.index_select(0, plan.token) : tokens};
+    const Exchange choices = start_exchange(packed(sent), plan.rows, experts_);
     if (meanwhile) meanwhile();
     there.pending->wait();
     choices.pending->wait();
-    const at::Tensor back = exchange_rows(compute(there.rows, choices.rows, experts), {plan.rows.received, plan.rows.sent}, experts_);
+    // Where no tokens came the result still hangs on what did: its way back is an exchange that every rank takes part in.
+    const at::Tensor result = experts.forward(there.rows, unpacked(choices.rows, routing.experts.size(1)));
+    const at::Tensor back = exchange_rows(result, {plan.rows.received, plan.rows.sent}, experts_);
     const at::Tensor out = at::zeros(hidden.sizes(), back.options().requires_grad(false));
     return at::index_add(out, 0, plan.token, back);
   }
@@ -115,10 +123,10 @@ class AllGather final : public Dispatching {
     if (meanwhile) meanwhile();
     const std::int64_t tokens = hidden.size(0), most = most_tokens(tokens), each = experts.num_experts();
     const at::Tensor all = gather_rows(filled(hidden, most, 0), experts_);
-    const at::Tensor choices = gather_rows(filled(packed(routing.weights, routing.experts), most, -1), experts_);
-    const nn::Routing routed = unpacked(choices);
-    const at::Tensor own = packed(routed.weights, local_choices(routed.experts, own_share() * each, each));
-    return scatter_sum(compute(all, own, experts), experts_).narrow(0, 0, tokens);
+    const nn::Routing here{{}, routing.weights, routing.experts, experts.dropout_tokens(tokens)};
+    nn::Routing own = unpacked(gather_rows(filled(packed(here), most, -1), experts_), routing.experts.size(1));
+    own.experts = local_choices(own.experts, own_share() * each, each);
+    return scatter_sum(experts.forward(all, own), experts_).narrow(0, 0, tokens);
   }
 
  private:

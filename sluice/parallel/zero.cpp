@@ -167,10 +167,11 @@ void SharedParameters::settle_all_but(std::int64_t unit) {
 
 void SharedParameters::finish_gradients() {
   for (const auto& [unit, runs] : units_) {
-    if (unit == kOutside || backward_passes_[unit] < micro_batches_) {
-      settle_all_but(unit);
-      start_sum(unit);
-    }
+    // Left are what is in no layer, and a block below which nothing learns: no gradient comes to its input.
+    if (unit != kOutside && backward_passes_[unit] >= micro_batches_) continue;
+    settle_all_but(unit);
+    start_sum(unit);
+    if (unit != kOutside && splits_parameters()) give_back(unit);
   }
   settle_all_but(-1);
   release(kOutside);

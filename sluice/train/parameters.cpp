@@ -63,6 +63,10 @@ std::string value_of(const std::string& key, models::LoraConfig lora) {
   return out;
 }
 
+std::vector<nn::ParameterSpec> target_parameters(const ResolvedRecipe& resolved) {
+  return RoutingTarget::parameters(resolved.recipe.routing_supervision, resolved.model_config->moe().num_experts);
+}
+
 }  // namespace
 
 std::vector<models::LoraTarget> adapters_of(const ResolvedRecipe& resolved) {
@@ -119,16 +123,21 @@ std::vector<nn::ParameterSpec> parameters_of(const ResolvedRecipe& resolved) {
   auto specs = models::parameter_specs(resolved.model_config->tensor_table());
   const auto adapters = models::parameter_specs(adapters_of(resolved));
   specs.insert(specs.end(), adapters.begin(), adapters.end());
-  const auto target = RoutingTarget::parameters(resolved.recipe.routing_supervision, resolved.model_config->moe().num_experts);
+  const auto target = target_parameters(resolved);
   specs.insert(specs.end(), target.begin(), target.end());
   return specs;
 }
 
-std::vector<nn::ParameterSpec> parameters_held(const ResolvedRecipe& resolved, const dist::GridSizes& sizes, const dist::Place& place) {
-  std::vector<nn::ParameterSpec> specs = parameters_of(resolved);
-  const models::ModelConfig& model = *resolved.model_config;
-  std::ranges::copy(parallel::held_parameters(model.tensor_table(), parallel::stages_of(model, resolved.recipe.parallelism), sizes, place), specs.begin());
-  return specs;
+std::function<std::vector<nn::ParameterSpec>(const dist::Place& place)> parameters_held(const ResolvedRecipe& resolved, const dist::GridSizes& sizes) {
+  std::vector<models::TensorSpec> table = resolved.model_config->tensor_table();
+  const auto adapters = models::adapter_table(adapters_of(resolved), table);
+  table.insert(table.end(), adapters.begin(), adapters.end());
+  return [&resolved, sizes, table = std::move(table)](const dist::Place& place) {
+    auto specs = parallel::held_parameters(table, parallel::stages_of(*resolved.model_config, resolved.recipe.parallelism), sizes, place);
+    const auto target = target_parameters(resolved);
+    specs.insert(specs.end(), target.begin(), target.end());
+    return specs;
+  };
 }
 
 std::function<bool(const std::string& name)> frozen_by(const Recipe& recipe) {

@@ -25,8 +25,8 @@ void adopt_resumed_adapter(ResolvedRecipe& resolved, const fs::path& step_folder
 // The model's parameters in the order of its tensor table, then the adapters', then the learned routing target's.
 std::vector<nn::ParameterSpec> parameters_of(const ResolvedRecipe& resolved);
 
-// The same as the rank at `place` of a layout holds them.
-std::vector<nn::ParameterSpec> parameters_held(const ResolvedRecipe& resolved, const dist::GridSizes& sizes, const dist::Place& place);
+// The same as the rank at a place of a layout holds them. `resolved` outlives it.
+std::function<std::vector<nn::ParameterSpec>(const dist::Place& place)> parameters_held(const ResolvedRecipe& resolved, const dist::GridSizes& sizes);
 
 // Whether a parameter stays as it is: by a name of train.freeze (* stands for any run of characters), by moe.freeze_router, or because
 // LoRA trains adapters instead.

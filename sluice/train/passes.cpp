@@ -10,12 +10,13 @@
 namespace sluice::train {
 namespace {
 
-// While it lives, adapters leave out inputs: those of forward pass number `pass`.
+// While it lives, adapters leave out inputs, those of a micro-batch of a step.
 class DropoutPass {
  public:
-  DropoutPass(nn::Dropout* dropout, std::uint64_t pass) : dropout_(dropout) {
+  DropoutPass(nn::Dropout* dropout, std::int64_t step, const MicroBatch& batch) : dropout_(dropout) {
     if (!dropout_) return;
-    dropout_->pass = pass;
+    dropout_->step = static_cast<std::uint64_t>(step);
+    dropout_->tokens = batch.tokens;
     dropout_->active = true;
   }
   ~DropoutPass() {
@@ -41,8 +42,8 @@ void add_rows(at::Tensor& all, const at::Tensor& counts, std::int64_t first, std
 bool StepResult::finite() const { return std::isfinite(losses.loss) && std::isfinite(grad_norm); }
 
 Passes::Passes(const StepConfig& config, const StepParts& parts, const std::vector<MicroBatch>& batches, const loss::Denominators& denominators, double mtp_tokens,
-               std::uint64_t first_pass)
-    : config_(config), parts_(parts), batches_(batches), denominators_(denominators), mtp_tokens_(mtp_tokens), first_pass_(first_pass) {}
+               std::int64_t step)
+    : config_(config), parts_(parts), batches_(batches), denominators_(denominators), mtp_tokens_(mtp_tokens), step_(step) {}
 
 StepResult Passes::run() {
   const parallel::PipelineShape shape{parts_.stages.ranks(), parts_.stages.chunks(), static_cast<std::int64_t>(batches_.size())};
@@ -84,7 +85,7 @@ std::int64_t Passes::forward_size(std::int64_t micro_batch) const {
 at::Tensor Passes::forward(std::int64_t micro_batch, std::int64_t chunk, const at::Tensor& received) {
   const dist::TraceWriter::Span traced(parts_.mesh.observers->trace, "forward");
   const loss::BatchTensors& batch = batches_[static_cast<std::size_t>(micro_batch)].tensors;
-  const DropoutPass leaves_out(parts_.dropout, first_pass_ + static_cast<std::uint64_t>(micro_batch * parts_.mesh.sizes.data));
+  const DropoutPass leaves_out(parts_.dropout, step_, batches_[static_cast<std::size_t>(micro_batch)]);
   const std::int64_t rows = hidden_rows(micro_batch), activations = rows * parts_.hidden_size;
   Flight flight;
   if (!is_first(chunk)) flight.input = received.narrow(0, 0, activations).view({rows, parts_.hidden_size}).requires_grad_(!counts_only_);
@@ -113,7 +114,7 @@ at::Tensor Passes::forward(std::int64_t micro_batch, std::int64_t chunk, const a
 at::Tensor Passes::backward(std::int64_t micro_batch, std::int64_t chunk, const at::Tensor& received) {
   const dist::TraceWriter::Span traced(parts_.mesh.observers->trace, "backward");
   const MicroBatch& batch = batches_[static_cast<std::size_t>(micro_batch)];
-  const DropoutPass leaves_out(parts_.dropout, first_pass_ + static_cast<std::uint64_t>(micro_batch * parts_.mesh.sizes.data));
+  const DropoutPass leaves_out(parts_.dropout, step_, batch);
   Flight flight = std::move(flights_.at({micro_batch, chunk}));
   flights_.erase({micro_batch, chunk});
   const std::int64_t activations = hidden_rows(micro_batch) * parts_.hidden_size;

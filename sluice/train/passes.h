@@ -53,14 +53,15 @@ struct StepParts {
 struct MicroBatch {
   loss::BatchTensors tensors;
   at::Tensor next_ids, next_labels;  // [tokens], int64: what multi-token prediction sees and learns; undefined without it
+  std::vector<at::Tensor> tokens;    // as nn::Dropout has them; empty where no adapter leaves inputs out
 };
 
 class Passes final : public parallel::StageWork {
  public:
-  // Everything outlives this. `first_pass` counts micro-batches since the start of training. `mtp_tokens`: those that multi-token prediction
-  // learns from, of the global batch.
+  // Everything outlives this. `step` counts the updates before this one. `mtp_tokens`: those that multi-token prediction learns from, of the
+  // global batch.
   Passes(const StepConfig& config, const StepParts& parts, const std::vector<MicroBatch>& batches, const loss::Denominators& denominators, double mtp_tokens,
-         std::uint64_t first_pass);
+         std::int64_t step);
 
   // Adds the gradients to the store; the result is this rank's alone.
   StepResult run();
@@ -101,7 +102,7 @@ class Passes final : public parallel::StageWork {
   const std::vector<MicroBatch>& batches_;
   const loss::Denominators& denominators_;
   double mtp_tokens_;
-  std::uint64_t first_pass_;
+  std::int64_t step_;
   std::map<std::pair<std::int64_t, std::int64_t>, Flight> flights_;
   StepResult result_;
   at::Tensor chosen_counts_, counted_;

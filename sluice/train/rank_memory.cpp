@@ -164,7 +164,7 @@ RankMemory rank_memory(const ResolvedRecipe& resolved, std::int64_t rank, std::i
   const dist::GridSizes grid = parallel::grid_of(resolved.recipe.parallelism, resolved.recipe.processes);
   const dist::Place place = dist::place_of(grid, rank);
   const auto frozen = frozen_by(resolved.recipe);
-  const auto held = parameters_held(resolved, grid, place);
+  const auto held = parameters_held(resolved, grid)(place);
   RankMemory out;
   for (const nn::ParameterSpec& spec : held) {
     if (!spec.is_elsewhere()) add_state(out, resolved.recipe, spec, !frozen(spec.name) && spec.update != nn::Update::kRule, grid);

@@ -128,8 +128,6 @@ void layout(const Check& check) {
   if (p.pipeline_model_parallel_size > 1 && r.routing_supervision.weight > 0 && (aggregate == loss::Aggregate::kMean || aggregate == loss::Aggregate::kSum)) {
     refuse("routing_supervision.aggregate = " + format(aggregate) + " needs the routers of all layers in one place, and parallelism.pipeline_model_parallel_size = " + format(p.pipeline_model_parallel_size) + " parts them", "use aggregate=each or last");
   }
-  const bool splits_model = p.tensor_model_parallel_size > 1 || p.expert_model_parallel_size > 1 || p.expert_tensor_size() > 1 || p.pipeline_model_parallel_size > 1 || p.zero_stage > 2;
-  if (r.lora.use_lora && splits_model) refuse("lora.use_lora = true with a model that is split over processes trains adapters of split weights", "split the data alone");
 }
 
 void data_and_model(const Check& check) {

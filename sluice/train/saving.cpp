@@ -1,6 +1,8 @@
 #include "sluice/train/saving.h"
 
 #include <chrono>
+#include <map>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -38,10 +40,9 @@ void add_flat(std::vector<Stored>& out, const Kept& kept, const std::string& pre
   });
 }
 
-// What this rank saves of the parameters; with adapters nothing, as the leader writes these.
+// What this rank saves of the parameters. All ranks come here.
 std::vector<Stored> weights_to_save(const Kept& kept) {
   std::vector<Stored> out;
-  if (!kept.adapters.empty()) return out;
   add_flat(out, kept, "", kept.store.flat_master());
   for (const nn::Parameter& p : kept.store.all()) {
     if (!p.trainable() && !p.spec.is_elsewhere() && kept.saves(p)) out.push_back({p.spec.name, &p.spec, checkpoint::exact_value(p)});
@@ -58,6 +59,23 @@ std::vector<Stored> trainer_to_save(const Kept& kept) {
   add_flat(beside, kept, "", kept.store.flat_master());
   for (Stored& stored : beside) {
     if (!is_of_adapter(kept, kept.store.at(stored.name))) out.push_back(std::move(stored));
+  }
+  return out;
+}
+
+// The adapters whole, for the leader; nothing on other ranks. All come here.
+checkpoint::AdapterValues whole_adapters(const Kept& kept) {
+  std::map<std::string, at::Tensor> saved;
+  for (const Stored& stored : weights_to_save(kept)) saved[stored.name] = stored.tensor.detach();
+  checkpoint::AdapterValues out;
+  for (const nn::Parameter& p : kept.store.all()) {
+    if (!is_of_adapter(kept, p)) continue;
+    const at::Tensor whole = at::zeros(p.spec.whole_shape());  // each element is saved by one rank, so that sums are values
+    if (const auto here = saved.find(p.spec.name); here != saved.end()) {
+      for (const nn::Piece& piece : pieces_of(p.spec)) nn::block(whole, piece.from, piece.lengths).copy_(nn::block(here->second, piece.to, piece.lengths));
+    }
+    kept.mesh.world->all_reduce(whole, dist::Reduce::kSum);
+    if (kept.mesh.leads()) out[p.spec.name] = whole;
   }
   return out;
 }
@@ -99,16 +117,18 @@ void write(const fs::path& folder, std::int64_t rank, const std::vector<Part>& p
 
 Saving::Saving(const fs::path& run, const Progress& progress, const Kept& kept, const std::function<void(const fs::path& folder)>& extra, SaveMode mode)
     : mesh_(kept.mesh), step_(progress.step) {
-  auto weights = parts_of(weights_to_save(kept), mode), trainer = parts_of(trainer_to_save(kept), mode);
+  const bool adapts = !kept.adapters.empty();
+  const checkpoint::AdapterValues adapters = adapts ? whole_adapters(kept) : checkpoint::AdapterValues{};
+  auto weights = adapts ? std::vector<Part>{} : parts_of(weights_to_save(kept), mode), trainer = parts_of(trainer_to_save(kept), mode);
   bytes_ = total_bytes(weights) + total_bytes(trainer);
   auto needed = static_cast<std::uint64_t>(mesh_.world->sum(static_cast<double>(bytes_)));
-  if (!kept.adapters.empty()) needed += needed / 2;  // the adapters, of which these are the moments
+  if (adapts) needed += needed / 2;  // the adapters, of which these are the moments
   const std::string made = together(mesh_, [&]() -> std::string {
     if (!mesh_.leads()) return "";
     writer_.emplace(run, step_, needed);
     fs::create_directories(writer_->folder() / "trainer");
     writer_->write_file("trainer/state.json", to_json(progress, kept.optimizer.steps_done()).dump(2) + "\n");
-    if (!kept.adapters.empty()) checkpoint::write_adapter(writer_->folder(), kept.adapters, kept.note, kept.table, kept.store);
+    if (adapts) checkpoint::write_adapter(writer_->folder(), kept.adapters, kept.note, kept.table, adapters);
     extra(writer_->folder());
     return writer_->folder().string();
   });

@@ -100,9 +100,9 @@ Session::Session(const ResolvedRecipe& r, SessionData opened, const dist::Mesh& 
   const models::MoeShape moe = config.moe();
   table = config.tensor_table();
   stages = std::make_unique<parallel::Stages>(parallel::stages_of(config, recipe.parallelism));
-  holders = std::make_unique<parallel::Holders>(mesh, [&](const dist::Place& place) { return parameters_held(resolved, mesh.sizes, place); },
-                                                static_cast<parallel::Zero>(recipe.parallelism.zero_stage));
-  store = std::make_unique<nn::ParameterStore>(parameters_held(resolved, mesh.sizes, mesh.place));
+  const auto held = parameters_held(resolved, mesh.sizes);
+  holders = std::make_unique<parallel::Holders>(mesh, held, static_cast<parallel::Zero>(recipe.parallelism.zero_stage));
+  store = std::make_unique<nn::ParameterStore>(held(mesh.place));
   const parallel::MemoryConfig& memory = recipe.memory;
   for (const parallel::Offload what : {parallel::Offload::kParameters, parallel::Offload::kGradients, parallel::Offload::kOptimizer}) {
     if (!disk && memory.offloads(what)) disk = std::make_unique<parallel::DiskBuffers>(memory.offload_dir);
@@ -118,6 +118,7 @@ Session::Session(const ResolvedRecipe& r, SessionData opened, const dist::Mesh& 
   } else {
     const checkpoint::ModelFolder folder = checkpoint::open_model_folder(recipe.model.load);
     checkpoint::load_weights(folder, table, *store, value_is_set);
+    base_folder = folder.path;
     export_dtype = folder.dtype;
     source_config = parse_json(read_file(folder.path / "config.json"), (folder.path / "config.json").string());
     if (fs::exists(folder.path / kGenerationConfig)) generation_config = read_file(folder.path / kGenerationConfig);

@@ -69,7 +69,8 @@ class Session {
   std::unique_ptr<Step> step;
   std::unique_ptr<data::SampleStream> stream;
   checkpoint::DType export_dtype = checkpoint::DType::kF32;
-  // Of model.load: its config.json, and its generation_config.json as it stands. Nothing for a model from scratch.
+  // Of model.load: the folder that was read, its config.json, and its generation_config.json as it stands. Nothing for a model from scratch.
+  fs::path base_folder;
   std::optional<Json> source_config;
   std::optional<std::string> generation_config;
 

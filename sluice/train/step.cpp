@@ -23,7 +23,7 @@ StepResult Step::gradients(const std::vector<data::Batch>& micro_batches) {
   loss::Denominators denominators;
   double mtp_tokens = 0;
   for (const data::Batch& batch : micro_batches) {
-    batches.push_back(part_of(batch));
+    batches.push_back(part_of(batch, static_cast<std::int64_t>(batches.size())));
     denominators.add(batches.back().tensors);
     if (predicts_further()) mtp_tokens += static_cast<double>((batches.back().next_labels != loss::kIgnored).sum().item<std::int64_t>());
   }
@@ -32,17 +32,16 @@ StepResult Step::gradients(const std::vector<data::Batch>& micro_batches) {
   const loss::ObjectiveConfig& objective = config_.objective;
   const bool whole_sequences = objective.aux_loss == loss::AuxLoss::kPerSequence;  // whose losses add up however the rows are cut
   if (whole_sequences) denominators.load_balance *= static_cast<double>(mesh.sizes.data);
-  const auto first_pass = static_cast<std::uint64_t>(optimizer_.steps_done() * static_cast<std::int64_t>(batches.size()) * mesh.sizes.data + mesh.place.data);
 
   shared_.begin_step(static_cast<std::int64_t>(batches.size()));
   loss::GlobalFrequencies frequencies;
   if (objective.aux_coef != 0 && objective.aux_scope == loss::AuxScope::kGlobalBatch && !whole_sequences) {
-    frequencies.frequency = Passes(config_, parts_, batches, denominators, mtp_tokens, first_pass).count_choices();
+    frequencies.frequency = Passes(config_, parts_, batches, denominators, mtp_tokens, optimizer_.steps_done()).count_choices();
     frequencies.tokens = denominators.real_tokens;
     add_up(frequencies.frequency);
     if (frequencies.frequency.defined()) denominators.frequencies = &frequencies, denominators.load_balance = 1;
   }
-  Passes passes(config_, parts_, batches, denominators, mtp_tokens, first_pass);
+  Passes passes(config_, parts_, batches, denominators, mtp_tokens, optimizer_.steps_done());
   StepResult result = passes.run();
   chosen_counts_ = passes.chosen_counts();
   shared_.finish_gradients();
@@ -53,14 +52,24 @@ StepResult Step::gradients(const std::vector<data::Batch>& micro_batches) {
   return result;
 }
 
-MicroBatch Step::part_of(const data::Batch& batch) const {
+MicroBatch Step::part_of(const data::Batch& batch, std::int64_t micro_batch) const {
   const loss::BatchTensors whole = loss::to_tensors(batch, config_.objective.supervision.tokens);
-  MicroBatch out{parts_.seams.own_part(whole), {}, {}};
+  MicroBatch out{parts_.seams.own_part(whole), {}, {}, {}};
+  if (parts_.dropout && parts_.dropout->rate > 0) out.tokens = tokens_of(whole.shape, out.tensors.shape, micro_batch);
   if (!predicts_further()) return out;
   const auto own = [&](const at::Tensor& x) { return out.tensors.shape.whole ? parts_.seams.training().attention.own_positions(x, out.tensors.shape) : x; };
   out.next_ids = own(one_further(whole.ids, whole.shape).clamp_min(0));  // what follows a row's last token predicts nothing
   out.next_labels = own(one_further(whole.labels, whole.shape));
   return out;
+}
+
+std::vector<at::Tensor> Step::tokens_of(const nn::SequenceShape& whole, const nn::SequenceShape& own, std::int64_t micro_batch) const {
+  const dist::Mesh& mesh = parts_.mesh;
+  const nn::Seams& seams = parts_.seams.training();
+  const std::int64_t first_row = (micro_batch * mesh.sizes.data + mesh.place.data) * whole.rows;
+  const at::Tensor rows = at::bitwise_left_shift(at::arange(first_row, first_row + whole.rows), 32);
+  const at::Tensor all = (rows.unsqueeze(1) + at::arange(whole.seq)).view({-1}), here = own.whole ? seams.attention.own_positions(all, own) : all;
+  return {here, seams.tensor.share(here), all};
 }
 
 void Step::add_up(loss::Denominators& denominators) const {

@@ -23,7 +23,9 @@ class Step {
   const StepConfig& config() const { return config_; }
 
  private:
-  MicroBatch part_of(const data::Batch& batch) const;
+  MicroBatch part_of(const data::Batch& batch, std::int64_t micro_batch) const;
+  // What nn::Dropout calls the tokens of a micro-batch: this rank's, those that its routers see, and those of the whole rows.
+  std::vector<at::Tensor> tokens_of(const nn::SequenceShape& whole, const nn::SequenceShape& own, std::int64_t micro_batch) const;
   bool predicts_further() const { return config_.mtp_loss_scaling_factor != 0 && parts_.model.multi_token_predictor(); }
   // Replaces what was counted here by the sum over all ranks, each token counted once.
   void add_up(loss::Denominators& denominators) const;

@@ -267,7 +267,7 @@ def test_what_it_writes_starts_up_to_files_that_are_not_there(tmp_path, case):
     done = sluice("train", "--config", tmp_path / "ours.yaml", *completed, "--dry-run", status=2)
     problems = re.findall(r"^- (.*)", done.stderr, re.MULTILINE) or [done.stderr.splitlines()[0]]
     for problem in problems:
-        missing = ("does not exist", "does not divide", "is not in the Hugging Face cache", "no model of that name", "trains adapters of split weights")  # files, and processes: it is started as one
+        missing = ("does not exist", "does not divide", "is not in the Hugging Face cache", "no model of that name")  # files, and processes: it is started as one
         assert any(words in problem for words in missing), done.stderr
     assert any("does not exist" in problem for problem in problems)
 
