@@ -55,11 +55,10 @@ Mesh make_mesh(std::shared_ptr<const Meeting> meeting, const Rendezvous& rendezv
   return mesh;
 }
 
-void lay_out(Mesh& mesh, const GridSizes& sizes) {
-  SLUICE_CHECK(sizes.world() == mesh.world->size(), std::to_string(sizes.world()) + " ranks in the grid, " + std::to_string(mesh.world->size()) + " in the run");
-  mesh.sizes = sizes;
-  mesh.place = place_of(sizes, mesh.rank);
-  const auto along = [&](const char* name, Axis axis) { return mesh.make_group(name, ranks_along(sizes, mesh.rank, axis)); };
+namespace {
+
+void make_groups(Mesh& mesh, const std::string& suffix) {
+  const auto along = [&](const char* name, Axis axis) { return mesh.make_group(name + suffix, ranks_along(mesh.sizes, mesh.rank, axis)); };
   mesh.tensor = along("tensor", Axis::kTensor);
   mesh.context = along("context", Axis::kContext);
   mesh.replica = along("replica", Axis::kReplica);
@@ -67,6 +66,26 @@ void lay_out(Mesh& mesh, const GridSizes& sizes) {
   mesh.stage = along("stage", Axis::kStage);
   mesh.pipeline = along("pipeline", Axis::kPipeline);
   mesh.experts = along("experts", Axis::kExperts);
+}
+
+}  // namespace
+
+void lay_out(Mesh& mesh, const GridSizes& sizes) {
+  SLUICE_CHECK(sizes.world() == mesh.world->size(), std::to_string(sizes.world()) + " ranks in the grid, " + std::to_string(mesh.world->size()) + " in the run");
+  mesh.sizes = sizes;
+  mesh.place = place_of(sizes, mesh.rank);
+  make_groups(mesh, "");
+}
+
+Mesh once_more(const Mesh& mesh, const std::string& suffix) {
+  Mesh out;
+  out.rank = mesh.rank;
+  out.make_group = mesh.make_group;
+  out.sizes = mesh.sizes;
+  out.place = mesh.place;
+  out.observers = mesh.observers;
+  make_groups(out, suffix);
+  return out;
 }
 
 }  // namespace sluice::dist

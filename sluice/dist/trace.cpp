@@ -36,7 +36,8 @@ void TraceWriter::open(const fs::path& path, std::int64_t rank) {
   rank_ = rank;
   const Json name{{"ph", "M"}, {"name", "process_name"}, {"pid", rank_}, {"args", {{"name", "rank " + std::to_string(rank_)}}}};
   out_ << "[\n" << dump_json(name);
-  name_row(kComputation, "computation");
+  computing_[std::this_thread::get_id()] = 0;
+  name_row(0, "computation");
   on_ = true;
 }
 
@@ -46,6 +47,16 @@ void TraceWriter::close() {
   out_ << "\n]\n";
   out_.close();
   if (!out_) throw Error("the trace " + path_.string() + " is not whole: not all of it could be written", "make space on its disk");
+}
+
+std::size_t TraceWriter::own_row() {
+  const std::lock_guard lock(mutex_);
+  const auto [found, is_new] = computing_.try_emplace(std::this_thread::get_id());
+  if (!is_new) return found->second;
+  taken_.push_back(true);
+  found->second = taken_.size();
+  if (on()) name_row(found->second, "computation beside it");
+  return found->second;
 }
 
 TraceWriter::Exchange TraceWriter::begin(std::string name, std::int64_t bytes) {
@@ -68,10 +79,10 @@ void TraceWriter::end(const Exchange& exchange) {
   taken_[exchange.row - 1] = false;
 }
 
-void TraceWriter::complete(std::size_t row, std::string_view name, std::int64_t begin_us, std::int64_t bytes) {
+void TraceWriter::complete(std::size_t row, std::string_view name, std::int64_t begin_us, std::optional<std::int64_t> bytes) {
   const std::int64_t end_us = now_us();
   Json event{{"ph", "X"}, {"name", name}, {"pid", rank_}, {"tid", row}, {"ts", begin_us}, {"dur", std::max<std::int64_t>(0, end_us - begin_us)}};
-  if (row != kComputation) event["args"] = {{"bytes_sent", bytes}};
+  if (bytes) event["args"] = {{"bytes_sent", *bytes}};
   const std::lock_guard lock(mutex_);
   if (!on()) return;
   write(dump_json(event));

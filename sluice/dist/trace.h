@@ -3,9 +3,12 @@
 #include <atomic>
 #include <cstdint>
 #include <fstream>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "sluice/base/file.h"
@@ -21,11 +24,11 @@ class TraceWriter {
   void close();                                        // Error when not all of it could be written
   bool on() const { return on_.load(std::memory_order_relaxed); }
 
-  // Work of the main thread from here to the end of the scope; scopes nest. `name` outlives it.
+  // Work of this thread from here to the end of the scope; scopes nest. Each thread has a row of its own. `name` outlives it.
   class Span {
    public:
     Span(TraceWriter& trace, std::string_view name) : trace_(trace), name_(name), begin_us_(trace.on() ? now_us() : kOff) {}
-    ~Span() { if (begin_us_ != kOff) trace_.complete(kComputation, name_, begin_us_); }
+    ~Span() { if (begin_us_ != kOff) trace_.complete(trace_.own_row(), name_, begin_us_); }
     Span(const Span&) = delete;
     Span& operator=(const Span&) = delete;
 
@@ -47,9 +50,9 @@ class TraceWriter {
 
  private:
   static constexpr std::int64_t kOff = -1;
-  static constexpr std::size_t kComputation = 0;  // the main thread's row
   static std::int64_t now_us();
-  void complete(std::size_t row, std::string_view name, std::int64_t begin_us, std::int64_t bytes = 0);
+  std::size_t own_row();  // this thread's
+  void complete(std::size_t row, std::string_view name, std::int64_t begin_us, std::optional<std::int64_t> bytes = {});
   void write(const std::string& event);
   void name_row(std::size_t row, const std::string& name);
 
@@ -58,7 +61,8 @@ class TraceWriter {
   fs::path path_;
   std::int64_t rank_ = 0, flushed_us_ = 0;
   std::ofstream out_;
-  std::vector<bool> taken_;  // rows of exchanges: row 1 is the first
+  std::vector<bool> taken_;                           // rows 1, 2, ..., of exchanges and of threads beside the one that opened
+  std::map<std::thread::id, std::size_t> computing_;  // rows of threads
 };
 
 }  // namespace sluice::dist

@@ -59,7 +59,9 @@ void Watch::set_patience(std::chrono::milliseconds patience) {
   patience_ = patience;
 }
 
+// A thread that is lost, and does not know yet why, is not covered up by the others.
 void Watch::set_where(Operation operation, const std::string& group, Where where) {
+  if (own_.where == Where::kLost && !gave_up_) return;
   own_.operation = name_of(operation);
   own_.group = group;
   own_.where = where;
@@ -68,17 +70,32 @@ void Watch::set_where(Operation operation, const std::string& group, Where where
 
 void Watch::enter(Operation operation, const std::string& group) {
   const std::lock_guard lock(mutex_);
-  set_where(operation, group, Where::kInside);
+  waiting_[std::this_thread::get_id()] = {operation, group};
+  set_where(operation, group, waiting_.size() == num_threads_ ? Where::kInside : Where::kOutside);
 }
 
 void Watch::leave() {
   const std::lock_guard lock(mutex_);
-  own_.where = Where::kOutside;
-  since_ = Clock::now();
+  const auto left = waiting_.extract(std::this_thread::get_id());
+  set_where(left.mapped().first, left.mapped().second, Where::kOutside);
+}
+
+void Watch::begin_thread() {
+  const std::lock_guard lock(mutex_);
+  ++num_threads_;
+}
+
+void Watch::end_thread() {
+  const std::lock_guard lock(mutex_);
+  --num_threads_;
+  if (waiting_.empty() || waiting_.size() < num_threads_) return;
+  const auto& [operation, group] = waiting_.begin()->second;
+  set_where(operation, group, Where::kInside);
 }
 
 void Watch::give_up(Operation operation, const std::string& group, const std::string& failure) {
   std::unique_lock lock(mutex_);
+  waiting_.erase(std::this_thread::get_id());
   set_where(operation, group, Where::kLost);
   own_.failure = failure;
   changed_.wait(lock, [&] { return verdict_ && rank_ == 0; });  // for ever on another rank: the thread ends its process

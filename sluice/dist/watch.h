@@ -2,11 +2,13 @@
 #pragma once
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "sluice/dist/rendezvous.h"
 #include "sluice/dist/traffic.h"
@@ -36,11 +38,14 @@ class Watch {
   void set_step(std::int64_t step);  // that begins, from 1
   void set_patience(std::chrono::milliseconds patience);
 
-  // The main thread waits for others from enter() to leave().
+  // This thread waits for others from enter() to leave(). It is the main thread, unless others work beside it: then the rank waits where all do.
   void enter(Operation operation, const std::string& group);
   void leave();
+  // One thread more exchanges; one less, because it has nothing to do for now.
+  void begin_thread();
+  void end_thread();
 
-  // For the main thread, when an exchange has failed with `failure`: waits until it is known why. On rank 0 an Error of what has been said then;
+  // For such a thread, when an exchange has failed with `failure`: waits until it is known why. On rank 0 an Error of what has been said then;
   // another rank ends here.
   [[noreturn]] void give_up(Operation operation, const std::string& group, const std::string& failure);
 
@@ -61,6 +66,8 @@ class Watch {
   std::condition_variable changed_;
   Beat own_;
   Clock::time_point since_ = Clock::now();  // own_.where is so
+  std::size_t num_threads_ = 1;             // that exchange
+  std::map<std::thread::id, std::pair<Operation, std::string>> waiting_;  // those of them that are inside, and where
   std::optional<Verdict> verdict_;
   bool gave_up_ = false, ending_ = false;
   std::thread thread_;

@@ -18,6 +18,7 @@ struct ParallelismConfig {
   std::optional<std::int64_t> virtual_pipeline_model_parallel_size, num_layers_per_virtual_pipeline_stage, num_layers_in_first_pipeline_stage,
       num_layers_in_last_pipeline_stage;
   std::vector<std::int64_t> pipeline_layers;
+  bool overlap_micro_batches = false;
 
   void fields(auto&& field) {
     field("tensor_model_parallel_size", tensor_model_parallel_size, "Processes that split each matrix.");
@@ -32,9 +33,12 @@ struct ParallelismConfig {
     field("num_layers_in_first_pipeline_stage", num_layers_in_first_pipeline_stage, "Layers of the first pipeline process; null = as many as the others.");
     field("num_layers_in_last_pipeline_stage", num_layers_in_last_pipeline_stage, "Layers of the last pipeline process; null = as many as the others.");
     field("pipeline_layers", pipeline_layers, "Layers of each pipeline stage, e.g. [7, 8, 8, 7]; with chunks, of all first chunks, then of all second ones.");
+    field("overlap_micro_batches", overlap_micro_batches, "Run each micro-batch's backward pass beside the next one's forward pass, so that one computes while the other exchanges. The same bits; one more micro-batch in memory.");
   }
 
   std::int64_t expert_tensor_size() const { return expert_tensor_parallel_size.value_or(expert_model_parallel_size > 1 ? 1 : tensor_model_parallel_size); }
+  // Whether ranks exchange within a pass, not only before and after it.
+  bool exchanges_in_passes() const { return tensor_model_parallel_size > 1 || context_parallel_size > 1 || expert_model_parallel_size > 1 || expert_tensor_size() > 1; }
   bool splits_sequences() const { return sequence_parallel.value_or(tensor_model_parallel_size > 1); }
 };
 

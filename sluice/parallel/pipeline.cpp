@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <map>
 #include <optional>
@@ -24,65 +25,67 @@ std::optional<std::int64_t> layer_of(const std::string& name) {
 
 using Place = std::pair<std::int64_t, std::int64_t>;  // micro-batch, chunk
 
-// What one rank has received and computed and not yet passed on.
+// What one rank has received and computed and not yet passed on, in one direction. Used by one thread at a time.
+struct Direction {
+  const dist::Group& group;
+  std::map<Place, at::Tensor> received = {}, computed = {};
+  std::vector<std::unique_ptr<dist::Pending>> under_way = {};
+};
+
+at::Tensor take(std::map<Place, at::Tensor>& messages, const Place& place) {
+  const auto found = messages.find(place);
+  if (found == messages.end()) return {};
+  at::Tensor out = std::move(found->second);
+  messages.erase(found);
+  return out;
+}
+
+// The two directions share nothing: one may run beside the other.
 class Runner {
  public:
-  Runner(const PipelineShape& shape, const dist::Group& group, StageWork& work) : shape_(shape), group_(group), work_(work) {}
+  Runner(const PipelineShape& shape, const dist::Group& forward, const dist::Group& backward, StageWork& work)
+      : shape_(shape), forward_{forward}, backward_{backward}, work_(work) {}
 
   void run(const Action& action) {
     const Place here{action.micro_batch, action.chunk};
     switch (action.kind) {
-      case ActionKind::kReceiveForward: inputs_[here] = receive(action, work_.forward_size(action.micro_batch)); break;
-      case ActionKind::kReceiveBackward: gradients_[here] = receive(action, work_.backward_size(action.micro_batch)); break;
-      case ActionKind::kForward: forward(here); break;
-      case ActionKind::kBackward: backward(here); break;
-      case ActionKind::kSendForward: send(action, take(outputs_, here)); break;
-      case ActionKind::kSendBackward: send(action, take(input_gradients_, here)); break;
+      case ActionKind::kReceiveForward: receive(forward_, action, work_.forward_size(action.micro_batch)); break;
+      case ActionKind::kReceiveBackward: receive(backward_, action, work_.backward_size(action.micro_batch)); break;
+      case ActionKind::kForward: keep(forward_, action, work_.forward(action, take(forward_.received, here)), action.chunk + 1); break;
+      case ActionKind::kBackward: keep(backward_, action, work_.backward(action, take(backward_.received, here)), action.chunk - 1); break;
+      case ActionKind::kSendForward: send(forward_, action); break;
+      case ActionKind::kSendBackward: send(backward_, action); break;
     }
   }
 
   void finish() {
-    for (const auto& sending : under_way_) sending->wait();
+    for (const Direction* direction : {&forward_, &backward_}) {
+      for (const auto& sending : direction->under_way) sending->wait();
+    }
   }
 
  private:
-  using Messages = std::map<Place, at::Tensor>;
-  static at::Tensor take(Messages& messages, const Place& place) {
-    const auto found = messages.find(place);
-    if (found == messages.end()) return {};
-    at::Tensor out = std::move(found->second);
-    messages.erase(found);
-    return out;
-  }
   // Between chunks of one rank nothing is sent.
   bool is_alone() const { return shape_.stages == 1; }
 
-  void forward(const Place& here) {
-    const auto [micro_batch, chunk] = here;
-    const at::Tensor out = work_.forward(micro_batch, chunk, take(inputs_, here));
-    if (!out.defined()) return;
-    if (is_alone()) inputs_[{micro_batch, chunk + 1}] = out;
-    else outputs_[here] = out;
+  void keep(Direction& direction, const Action& pass, const at::Tensor& message, std::int64_t next_chunk) const {
+    if (!message.defined()) return;
+    if (is_alone()) direction.received[{pass.micro_batch, next_chunk}] = message;
+    else direction.computed[{pass.micro_batch, pass.chunk}] = message;
   }
-  void backward(const Place& here) {
-    const auto [micro_batch, chunk] = here;
-    const at::Tensor out = work_.backward(micro_batch, chunk, take(gradients_, here));
-    if (!out.defined()) return;
-    if (is_alone()) gradients_[{micro_batch, chunk - 1}] = out;
-    else input_gradients_[here] = out;
-  }
-  at::Tensor receive(const Action& action, std::int64_t size) const {
+  void receive(Direction& direction, const Action& action, std::int64_t size) const {
     const at::Tensor message = at::empty({size}, at::kFloat);
-    group_.start_receive(message, peer_of(shape_, group_.rank(), action.kind))->wait();
-    return message;
+    direction.group.start_receive(message, peer_of(shape_, direction.group.rank(), action.kind))->wait();
+    direction.received[{action.micro_batch, action.chunk}] = message;
   }
-  void send(const Action& action, const at::Tensor& message) { under_way_.push_back(group_.start_send(message, peer_of(shape_, group_.rank(), action.kind))); }
+  void send(Direction& direction, const Action& action) const {
+    const at::Tensor message = take(direction.computed, {action.micro_batch, action.chunk});
+    direction.under_way.push_back(direction.group.start_send(message, peer_of(shape_, direction.group.rank(), action.kind)));
+  }
 
   const PipelineShape& shape_;
-  const dist::Group& group_;
+  Direction forward_, backward_;
   StageWork& work_;
-  Messages inputs_, outputs_, gradients_, input_gradients_;
-  std::vector<std::unique_ptr<dist::Pending>> under_way_;
 };
 
 }  // namespace
@@ -130,13 +133,28 @@ at::Tensor PipelineBroadcast::from_holder(std::int64_t block, const at::Tensor& 
 }
 
 void run_pipeline(const PipelineShape& shape, const dist::Group& group, StageWork& work) {
-  Runner runner(shape, group, work);
+  Runner runner(shape, group, group, work);
   for (const Action& action : pipeline_schedule(shape, group.rank())) runner.run(action);
   runner.finish();
 }
 
+void run_overlapped(const PipelineShape& shape, const dist::Group& forward, const dist::Group& backward, StageWork& work, const RunTurn& run_turn) {
+  Runner runner(shape, forward, backward, work);
+  for (const Turn& turn : overlapped_schedule(shape, forward.rank())) {
+    std::array<std::function<void()>, 2> lanes;
+    for (const std::vector<Action>* actions : {&turn.forward, &turn.backward}) {
+      if (actions->empty()) continue;
+      lanes[static_cast<std::size_t>(actions->front().lane)] = [&runner, actions] {
+        for (const Action& action : *actions) runner.run(action);
+      };
+    }
+    run_turn(lanes[0], lanes[1]);
+  }
+  runner.finish();
+}
+
 void run_forward(const PipelineShape& shape, const dist::Group& group, StageWork& work) {
-  Runner runner(shape, group, work);
+  Runner runner(shape, group, group, work);
   for (std::int64_t micro_batch = 0; micro_batch < shape.micro_batches; ++micro_batch) {
     for (std::int64_t chunk = 0; chunk < shape.chunks; ++chunk) {
       const std::int64_t stage = chunk * shape.stages + group.rank();

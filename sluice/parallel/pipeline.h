@@ -2,6 +2,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -58,12 +59,17 @@ class StageWork {
   virtual ~StageWork() = default;
   virtual std::int64_t forward_size(std::int64_t micro_batch) const = 0;   // elements of a message to the next virtual stage
   virtual std::int64_t backward_size(std::int64_t micro_batch) const = 0;  // to the one before
-  virtual at::Tensor forward(std::int64_t micro_batch, std::int64_t chunk, const at::Tensor& received) = 0;
-  virtual at::Tensor backward(std::int64_t micro_batch, std::int64_t chunk, const at::Tensor& received) = 0;
+  // `pass`: which one it is. A forward and a backward pass run at the same time where their lanes differ.
+  virtual at::Tensor forward(const Action& pass, const at::Tensor& received) = 0;
+  virtual at::Tensor backward(const Action& pass, const at::Tensor& received) = 0;
 };
 
 // Runs this rank's part of the schedule (schedule.h).
 void run_pipeline(const PipelineShape& shape, const dist::Group& group, StageWork& work);
+// The same with two passes at a time: calls `run_turn` with what each lane has to do, empty for nothing. Forward messages travel in one group,
+// backward ones in another.
+using RunTurn = std::function<void(const std::function<void()>& lane0, const std::function<void()>& lane1)>;
+void run_overlapped(const PipelineShape& shape, const dist::Group& forward, const dist::Group& backward, StageWork& work, const RunTurn& run_turn);
 // The forward passes alone, one micro-batch after the other.
 void run_forward(const PipelineShape& shape, const dist::Group& group, StageWork& work);
 

@@ -1,7 +1,9 @@
 #include "sluice/parallel/schedule.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
+#include <utility>
 
 #include "sluice/base/error.h"
 
@@ -83,6 +85,21 @@ class Clock {
   std::vector<std::int64_t> now_;   // a rank
 };
 
+bool is_pass(const Action& action) { return action.kind == ActionKind::kForward || action.kind == ActionKind::kBackward; }
+
+// Each pass with its messages: a receive belongs to the pass after it, a send to the one before.
+std::vector<std::vector<Action>> passes_with_messages(const std::vector<Action>& actions) {
+  std::vector<std::vector<Action>> out;
+  bool complete = true;
+  for (const Action& action : actions) {
+    const bool sends = action.kind == ActionKind::kSendForward || action.kind == ActionKind::kSendBackward;
+    if (complete && !sends) out.emplace_back();
+    out.back().push_back(action);
+    complete = sends || is_pass(action);
+  }
+  return out;
+}
+
 }  // namespace
 
 std::vector<Action> pipeline_schedule(const PipelineShape& shape, std::int64_t rank) {
@@ -104,9 +121,25 @@ std::vector<Action> pipeline_schedule(const PipelineShape& shape, std::int64_t r
   return out;
 }
 
+std::vector<Turn> overlapped_schedule(const PipelineShape& shape, std::int64_t rank) {
+  std::vector<Turn> turns;
+  std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t> lanes;  // of a micro-batch in a chunk, from its forward pass on
+  for (const std::vector<Action>& pass : passes_with_messages(pipeline_schedule(shape, rank))) {
+    const auto [kind, micro_batch, chunk, unused] = *std::ranges::find_if(pass, is_pass);
+    const bool forward = kind == ActionKind::kForward, joins = forward && !turns.empty() && turns.back().forward.empty();
+    if (!joins) turns.emplace_back();
+    Turn& turn = turns.back();
+    if (forward) lanes[{micro_batch, chunk}] = joins ? 1 - turn.backward.front().lane : 0;
+    std::vector<Action>& place = forward ? turn.forward : turn.backward;
+    place = pass;
+    for (Action& action : place) action.lane = lanes.at({micro_batch, chunk});
+  }
+  return turns;
+}
+
 std::int64_t peer_of(const PipelineShape& shape, std::int64_t rank, ActionKind kind) {
   check(shape, rank);
-  SLUICE_CHECK(kind != ActionKind::kForward && kind != ActionKind::kBackward, "a pass has no peer");
+  SLUICE_CHECK(!is_pass({kind}), "a pass has no peer");
   const bool later = kind == ActionKind::kSendForward || kind == ActionKind::kReceiveBackward;
   return (rank + (later ? 1 : shape.stages - 1)) % shape.stages;
 }

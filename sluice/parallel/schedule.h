@@ -17,7 +17,7 @@ enum class ActionKind { kReceiveForward, kForward, kSendForward, kReceiveBackwar
 
 struct Action {
   ActionKind kind = ActionKind::kForward;
-  std::int64_t micro_batch = 0, chunk = 0;
+  std::int64_t micro_batch = 0, chunk = 0, lane = 0;  // lane: see overlapped_schedule()
   bool operator==(const Action&) const = default;
 };
 
@@ -28,6 +28,19 @@ struct Action {
 // At most stages - rank micro-batches are between forward and backward, or 2 (stages - rank - 1) + (chunks - 1) stages + 1 counted in
 // micro-batches of one chunk.
 std::vector<Action> pipeline_schedule(const PipelineShape& shape, std::int64_t rank);
+
+// What a rank does at the same time: a forward and a backward pass of two micro-batches, or one of them. Each with the message that it receives
+// before and the one that it sends after.
+struct Turn {
+  std::vector<Action> forward, backward;  // empty = none
+};
+
+// The same actions for a rank that runs two passes at a time: each backward pass together with the forward pass that is the next one after it in
+// pipeline_schedule(). Within a turn neither waits for the other, so no pass waits for more than there, and no rank for ever; one pass more at most is
+// between forward and backward. Forward messages and backward ones are each received in the order in which they were sent.
+// A micro-batch has the same lane, 0 or 1, in its forward and its backward pass through a chunk, and the passes of a turn have different ones. Ranks
+// of one stage agree on it.
+std::vector<Turn> overlapped_schedule(const PipelineShape& shape, std::int64_t rank);
 
 // The rank that a send goes to, or a receive comes from.
 std::int64_t peer_of(const PipelineShape& shape, std::int64_t rank, ActionKind kind);

@@ -98,6 +98,10 @@ std::vector<config::Alias> make_aliases() {
       {"model.num_layers_in_last_pipeline_stage", "parallelism.num_layers_in_last_pipeline_stage"},
       {"parallelism.decoder_first_pipeline_num_layers", "parallelism.num_layers_in_first_pipeline_stage"},
       {"parallelism.decoder_last_pipeline_num_layers", "parallelism.num_layers_in_last_pipeline_stage"},
+      {"model.overlap_moe_expert_parallel_comm", "parallelism.overlap_micro_batches"},
+      {"parallelism.overlap_moe_expert_parallel_comm", "parallelism.overlap_micro_batches"},
+      {"moe.overlap_moe_expert_parallel_comm", "parallelism.overlap_micro_batches"},
+      {"overlap_moe_expert_parallel_comm", "parallelism.overlap_micro_batches"},
       // So is recomputation.
       {"model.recompute_granularity", "memory.recompute"},
       {"model.recompute_modules", "memory.recompute_modules"},
@@ -199,6 +203,7 @@ const std::vector<Flag>& flags() {
       {"adapter", "lora.adapter"},
       {"convert-to-hf", "checkpoint.export_hf", FlagValue::kTrueIfNone},
       {"hf-save-path", "checkpoint.hf_save_path"},
+      {"overlap-moe-expert-parallel-comm", "parallelism.overlap_micro_batches", FlagValue::kTrueIfNone},
       {"async-save", "checkpoint.async_save", FlagValue::kTrueIfNone},
       {"log-level", "log.level"},
   };

@@ -45,23 +45,52 @@ Passes::Passes(const StepConfig& config, const StepParts& parts, const std::vect
                std::int64_t step)
     : config_(config), parts_(parts), batches_(batches), denominators_(denominators), mtp_tokens_(mtp_tokens), step_(step) {}
 
+parallel::PipelineShape Passes::shape() const { return {parts_.stages.ranks(), parts_.stages.chunks(), static_cast<std::int64_t>(batches_.size())}; }
+
 StepResult Passes::run() {
-  const parallel::PipelineShape shape{parts_.stages.ranks(), parts_.stages.chunks(), static_cast<std::int64_t>(batches_.size())};
-  parallel::run_pipeline(shape, *parts_.mesh.pipeline, *this);
+  const dist::Group& pipeline = *parts_.mesh.pipeline;
+  if (parallel::SecondLane* beside = parts_.beside) {
+    parallel::run_overlapped(shape(), pipeline, *beside->lane().mesh.pipeline, *this, [beside](const auto& here, const auto& there) { beside->run(here, there); });
+  } else {
+    parallel::run_pipeline(shape(), pipeline, *this);
+  }
   return result_;
 }
 
 at::Tensor Passes::count_choices() {
   const at::NoGradGuard no_grad;
-  const parallel::PipelineShape shape{parts_.stages.ranks(), parts_.stages.chunks(), static_cast<std::int64_t>(batches_.size())};
   counts_only_ = true;
-  parallel::run_forward(shape, *parts_.mesh.pipeline, *this);
+  parallel::run_forward(shape(), *parts_.mesh.pipeline, *this);
   counts_only_ = false;
   return counted_;
 }
 
-nn::ForwardContext Passes::context(const loss::BatchTensors& batch) const {
-  return {batch.shape, parts_.seams.training(), nn::Mode::kTraining, config_.expert_capacity_factor};
+parallel::Lane Passes::lane_of(const parallel::Action& pass) const { return pass.lane == 0 ? parallel::Lane{parts_.mesh, parts_.seams} : parts_.beside->lane(); }
+
+parallel::Activations Passes::activation_settings(const parallel::Lane& lane) const {
+  parallel::Activations out = config_.activations;
+  if (out.shared_by) out.shared_by = lane.mesh.tensor.get();
+  return out;
+}
+
+nn::ForwardContext Passes::context(const loss::BatchTensors& batch, const parallel::Lane& lane) const {
+  return {batch.shape, lane.seams.training(), nn::Mode::kTraining, config_.expert_capacity_factor};
+}
+
+nn::Head Passes::head(const parallel::Lane& lane) const {
+  nn::Head out = parts_.model.head();
+  out.region = &lane.seams.training().tensor;
+  return out;
+}
+
+void Passes::put(const parallel::Action& pass, Flight flight) {
+  const std::lock_guard lock(mutex_);
+  flights_[{pass.micro_batch, pass.chunk}] = std::move(flight);
+}
+
+Passes::Flight Passes::take(const parallel::Action& pass) {
+  const std::lock_guard lock(mutex_);
+  return std::move(flights_.extract({pass.micro_batch, pass.chunk}).mapped());
 }
 
 const models::MultiTokenPredictor* Passes::predictor() const { return config_.mtp_loss_scaling_factor == 0 ? nullptr : parts_.model.multi_token_predictor(); }
@@ -82,16 +111,18 @@ std::int64_t Passes::forward_size(std::int64_t micro_batch) const {
   return hidden_rows(micro_batch) * parts_.hidden_size + (pools_over_stages() ? parts_.stages.num_experts() : 0);
 }
 
-at::Tensor Passes::forward(std::int64_t micro_batch, std::int64_t chunk, const at::Tensor& received) {
+at::Tensor Passes::forward(const parallel::Action& pass, const at::Tensor& received) {
+  const std::int64_t micro_batch = pass.micro_batch, chunk = pass.chunk;
+  const parallel::Lane lane = lane_of(pass);
   const dist::TraceWriter::Span traced(parts_.mesh.observers->trace, "forward");
   const loss::BatchTensors& batch = batches_[static_cast<std::size_t>(micro_batch)].tensors;
   const DropoutPass leaves_out(parts_.dropout, step_, batches_[static_cast<std::size_t>(micro_batch)]);
   const std::int64_t rows = hidden_rows(micro_batch), activations = rows * parts_.hidden_size;
   Flight flight;
   if (!is_first(chunk)) flight.input = received.narrow(0, 0, activations).view({rows, parts_.hidden_size}).requires_grad_(!counts_only_);
-  const at::Tensor hidden = is_first(chunk) ? parts_.model.embed(batch.ids, context(batch)) : flight.input;
+  const at::Tensor hidden = is_first(chunk) ? parts_.model.embed(batch.ids, context(batch, lane)) : flight.input;
   const parallel::LayerRange range = parts_.stages.layers(parts_.mesh.place.pipeline, chunk);
-  flight.output = parallel::run_blocks(parts_.model, range, hidden, context(batch), config_.activations, flight.routers);
+  flight.output = parallel::run_blocks(parts_.model, range, hidden, context(batch, lane), activation_settings(lane), flight.routers);
   if (counts_only_ && !flight.routers.empty()) {
     add_rows(counted_, loss::chosen_counts(flight.routers, batch.routed_real) / denominators_.real_tokens, parts_.stages.mixtures_before(range.begin), parts_.stages.num_mixtures());
   }
@@ -100,23 +131,24 @@ at::Tensor Passes::forward(std::int64_t micro_batch, std::int64_t chunk, const a
     flight.pooled = is_first(chunk) ? at::zeros({parts_.stages.num_experts()}) : received.narrow(0, activations, parts_.stages.num_experts());
     if (!flight.routers.empty()) {
       const at::Tensor counts = loss::chosen_counts(flight.routers, batch.routed_real);
-      parts_.mesh.stage->all_reduce(counts, dist::Reduce::kSum);
+      lane.mesh.stage->all_reduce(counts, dist::Reduce::kSum);
       flight.pooled = flight.pooled + counts.sum(0);
     }
     message.push_back(flight.pooled);
   } else if (pools_over_stages()) {
     message.push_back(at::zeros({parts_.stages.num_experts()}));
   }
-  if (!counts_only_) flights_[{micro_batch, chunk}] = std::move(flight);
+  if (!counts_only_) put(pass, std::move(flight));
   return is_last(chunk) ? at::Tensor() : at::cat(message, 0);
 }
 
-at::Tensor Passes::backward(std::int64_t micro_batch, std::int64_t chunk, const at::Tensor& received) {
+at::Tensor Passes::backward(const parallel::Action& pass, const at::Tensor& received) {
+  const std::int64_t micro_batch = pass.micro_batch, chunk = pass.chunk;
+  const parallel::Lane lane = lane_of(pass);
   const dist::TraceWriter::Span traced(parts_.mesh.observers->trace, "backward");
   const MicroBatch& batch = batches_[static_cast<std::size_t>(micro_batch)];
   const DropoutPass leaves_out(parts_.dropout, step_, batch);
-  Flight flight = std::move(flights_.at({micro_batch, chunk}));
-  flights_.erase({micro_batch, chunk});
+  const Flight flight = take(pass);
   const std::int64_t activations = hidden_rows(micro_batch) * parts_.hidden_size;
   const loss::MixtureSpan span{parts_.stages.mixtures_before(parts_.stages.layers(parts_.mesh.place.pipeline, chunk).begin), parts_.stages.num_mixtures()};
   at::Tensor pooled = flight.pooled;  // of all layers
@@ -126,7 +158,7 @@ at::Tensor Passes::backward(std::int64_t micro_batch, std::int64_t chunk, const 
   denominators.span = span;
   loss::GlobalFrequencies own;
   if (pools(flight) || denominators_.frequencies) {
-    own = frequencies(flight, batch, span, pooled);
+    own = frequencies(flight, batch, span, pooled, lane.mesh);
     denominators.frequencies = &own;
   }
   const at::Tensor log_preferences = parts_.target ? parts_.target->log_preferences() : at::Tensor();
@@ -134,8 +166,8 @@ at::Tensor Passes::backward(std::int64_t micro_batch, std::int64_t chunk, const 
   loss::Terms terms;
   if (is_last(chunk)) {
     const at::Tensor hidden = parts_.model.final_norm(flight.output);
-    terms = loss::objective(config_.objective, hidden, flight.routers, parts_.model.head(), batch.tensors, log_preferences, denominators);
-    if (predictor()) terms.mtp = predict_further(hidden, batch, routers);
+    terms = loss::objective(config_.objective, hidden, flight.routers, head(lane), batch.tensors, log_preferences, denominators);
+    if (predictor()) terms.mtp = predict_further(hidden, batch, lane, routers);
   } else {
     terms = loss::router_terms(config_.objective, flight.routers, batch.tensors, log_preferences, denominators);
   }
@@ -181,36 +213,36 @@ void Passes::add_counts(const Flight& flight, const std::vector<nn::RouterRecord
   add_rows(result_.expert_counts, loss::served_counts(flight.routers, batch.routed_real), span.first, span.total);
 }
 
-loss::GlobalFrequencies Passes::frequencies(const Flight& flight, const MicroBatch& batch, const loss::MixtureSpan& span, const at::Tensor& pooled) const {
+loss::GlobalFrequencies Passes::frequencies(const Flight& flight, const MicroBatch& batch, const loss::MixtureSpan& span, const at::Tensor& pooled, const dist::Mesh& mesh) const {
   const auto here = static_cast<std::int64_t>(flight.routers.size());
   if (const loss::GlobalFrequencies* counted = denominators_.frequencies) {  // of the whole global batch, all layers
     loss::GlobalFrequencies out{counted->frequency.narrow(0, span.first, here), counted->tokens, {}, 0, {}, {}, {}};
     if (here < span.total) out.pooled = counted->frequency.mean(0), out.layers = span.total;
     return out;
   }
-  if (config_.objective.aux_loss == loss::AuxLoss::kPerSequence) return frequencies_by_row(flight.routers, batch.tensors);
-  const double tokens = parts_.mesh.replica->sum(batch.tensors.real_tokens);
+  if (config_.objective.aux_loss == loss::AuxLoss::kPerSequence) return frequencies_by_row(flight.routers, batch.tensors, mesh);
+  const double tokens = mesh.replica->sum(batch.tensors.real_tokens);
   if (pools_over_stages()) return {{}, tokens, pooled / (tokens * static_cast<double>(span.total)), span.total, {}, {}, {}};
   const at::Tensor counts = loss::chosen_counts(flight.routers, batch.tensors.routed_real);
-  parts_.mesh.stage->all_reduce(counts, dist::Reduce::kSum);
+  mesh.stage->all_reduce(counts, dist::Reduce::kSum);
   return {counts / tokens, tokens, {}, 0, {}, {}, {}};
 }
 
-loss::GlobalFrequencies Passes::frequencies_by_row(const std::vector<nn::RouterRecord>& routers, const loss::BatchTensors& batch) const {
+loss::GlobalFrequencies Passes::frequencies_by_row(const std::vector<nn::RouterRecord>& routers, const loss::BatchTensors& batch, const dist::Mesh& mesh) const {
   const std::int64_t rows = batch.shape.rows;
   const at::Tensor counts = loss::chosen_counts_by_row(routers, batch.routed_real, batch.routed_row, rows);
   const at::Tensor real = batch.routed_real.defined() ? batch.routed_real : at::ones({batch.routed_row.size(0)});
   const at::Tensor tokens = at::index_add(at::zeros({rows}), 0, batch.routed_row, real).unsqueeze(1);
-  parts_.mesh.rows->all_reduce(counts, dist::Reduce::kSum);
-  parts_.mesh.rows->all_reduce(tokens, dist::Reduce::kSum);
+  mesh.rows->all_reduce(counts, dist::Reduce::kSum);
+  mesh.rows->all_reduce(tokens, dist::Reduce::kSum);
   tokens.clamp_min_(1);
   return {{}, 0, {}, 0, counts / tokens, tokens, batch.routed_row};
 }
 
-at::Tensor Passes::predict_further(const at::Tensor& hidden, const MicroBatch& batch, std::vector<nn::RouterRecord>& routers) const {
-  models::BlockOutput out = predictor()->forward(hidden, batch.next_ids, context(batch.tensors));
+at::Tensor Passes::predict_further(const at::Tensor& hidden, const MicroBatch& batch, const parallel::Lane& lane, std::vector<nn::RouterRecord>& routers) const {
+  models::BlockOutput out = predictor()->forward(hidden, batch.next_ids, context(batch.tensors, lane));
   if (out.router) routers.push_back(std::move(*out.router));
-  return loss::cross_entropy(out.hidden, parts_.model.head(), batch.next_labels, config_.mtp_loss_scaling_factor / std::max(1.0, mtp_tokens_));
+  return loss::cross_entropy(out.hidden, head(lane), batch.next_labels, config_.mtp_loss_scaling_factor / std::max(1.0, mtp_tokens_));
 }
 
 }  // namespace sluice::train

@@ -1,6 +1,7 @@
 // The forward and backward passes of one optimizer step on this rank: all of the model, or its stages of a pipeline.
 #pragma once
 #include <map>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "sluice/models/model.h"
 #include "sluice/monitor/metrics.h"
 #include "sluice/parallel/apply.h"
+#include "sluice/parallel/lanes.h"
 #include "sluice/parallel/pipeline.h"
 #include "sluice/parallel/seams.h"
 #include "sluice/train/routing_target.h"
@@ -47,6 +49,7 @@ struct StepParts {
   std::int64_t hidden_size = 0;
   const RoutingTarget* target = nullptr;  // null without routing supervision
   nn::Dropout* dropout = nullptr;         // null without adapters
+  parallel::SecondLane* beside = nullptr;  // null where one pass runs at a time
 };
 
 // This rank's part of a micro-batch.
@@ -73,8 +76,8 @@ class Passes final : public parallel::StageWork {
 
   std::int64_t forward_size(std::int64_t micro_batch) const override;
   std::int64_t backward_size(std::int64_t micro_batch) const override { return forward_size(micro_batch); }
-  at::Tensor forward(std::int64_t micro_batch, std::int64_t chunk, const at::Tensor& received) override;
-  at::Tensor backward(std::int64_t micro_batch, std::int64_t chunk, const at::Tensor& received) override;
+  at::Tensor forward(const parallel::Action& pass, const at::Tensor& received) override;
+  at::Tensor backward(const parallel::Action& pass, const at::Tensor& received) override;
 
  private:
   // A micro-batch between its forward and its backward pass through a chunk.
@@ -88,12 +91,18 @@ class Passes final : public parallel::StageWork {
   bool pools(const Flight& flight) const;  // whether the load balance loss needs frequencies of all ranks
   bool pools_over_stages() const;
   std::int64_t hidden_rows(std::int64_t micro_batch) const;  // of the residual stream on this rank
-  nn::ForwardContext context(const loss::BatchTensors& batch) const;
+  parallel::PipelineShape shape() const;
+  parallel::Lane lane_of(const parallel::Action& pass) const;
+  parallel::Activations activation_settings(const parallel::Lane& lane) const;
+  nn::ForwardContext context(const loss::BatchTensors& batch, const parallel::Lane& lane) const;
+  nn::Head head(const parallel::Lane& lane) const;
+  void put(const parallel::Action& pass, Flight flight);
+  Flight take(const parallel::Action& pass);
   const models::MultiTokenPredictor* predictor() const;  // what multi-token prediction is trained with; null where it is not
-  loss::GlobalFrequencies frequencies(const Flight& flight, const MicroBatch& batch, const loss::MixtureSpan& span, const at::Tensor& pooled) const;
-  loss::GlobalFrequencies frequencies_by_row(const std::vector<nn::RouterRecord>& routers, const loss::BatchTensors& batch) const;
+  loss::GlobalFrequencies frequencies(const Flight& flight, const MicroBatch& batch, const loss::MixtureSpan& span, const at::Tensor& pooled, const dist::Mesh& mesh) const;
+  loss::GlobalFrequencies frequencies_by_row(const std::vector<nn::RouterRecord>& routers, const loss::BatchTensors& batch, const dist::Mesh& mesh) const;
   // The weighted loss of multi-token prediction; adds its router to `routers`.
-  at::Tensor predict_further(const at::Tensor& hidden, const MicroBatch& batch, std::vector<nn::RouterRecord>& routers) const;
+  at::Tensor predict_further(const at::Tensor& hidden, const MicroBatch& batch, const parallel::Lane& lane, std::vector<nn::RouterRecord>& routers) const;
   void add(const loss::Terms& terms);
   void add_counts(const Flight& flight, const std::vector<nn::RouterRecord>& routers, const loss::BatchTensors& batch, const loss::MixtureSpan& span);
 
@@ -103,6 +112,7 @@ class Passes final : public parallel::StageWork {
   const loss::Denominators& denominators_;
   double mtp_tokens_;
   std::int64_t step_;
+  std::mutex mutex_;  // of flights_, which both lanes use; what else changes is of backward passes alone, and of those one runs at a time
   std::map<std::pair<std::int64_t, std::int64_t>, Flight> flights_;
   StepResult result_;
   at::Tensor chosen_counts_, counted_;

@@ -152,6 +152,8 @@ struct Recipe {
   fs::path export_folder() const { return checkpoint.hf_save_path.empty() ? fs::path(output_dir) / "hf" : fs::path(checkpoint.hf_save_path); }
   std::int64_t rows_at_once() const { return train.micro_batch_size * data_parallel_size; }  // of a micro-step
   std::int64_t accumulation_steps() const;
+  // Whether parallelism.overlap_micro_batches has an effect.
+  bool overlaps_micro_batches() const { return parallelism.overlap_micro_batches && parallelism.exchanges_in_passes() && accumulation_steps() > 1; }
   std::int64_t global_batch_size() const { return rows_at_once() * accumulation_steps(); }
 };
 

@@ -128,6 +128,14 @@ void layout(const Check& check) {
   if (p.pipeline_model_parallel_size > 1 && r.routing_supervision.weight > 0 && (aggregate == loss::Aggregate::kMean || aggregate == loss::Aggregate::kSum)) {
     refuse("routing_supervision.aggregate = " + format(aggregate) + " needs the routers of all layers in one place, and parallelism.pipeline_model_parallel_size = " + format(p.pipeline_model_parallel_size) + " parts them", "use aggregate=each or last");
   }
+  if (r.overlaps_micro_batches()) {
+    const auto refuse_overlap = [&](const std::string& setting, const std::string& why, const std::string& remedy) {
+      refuse("parallelism.overlap_micro_batches = true with " + setting + " " + why, remedy + ", or leave parallelism.overlap_micro_batches out");
+    };
+    if (p.zero_stage > 2) refuse_overlap("parallelism.zero_stage = " + format(p.zero_stage), "fetches and gives back a layer's weights for two passes at once", "use zero_stage=2");
+    if (!r.memory.offload.empty() && !r.memory.offload_dir.empty()) refuse_overlap("memory.offload = " + format(r.memory.offload), "takes in and gives back files' pages for two passes at once", "leave memory.offload out");
+    if (r.lora.use_lora) refuse_overlap("lora.use_lora = true", "draws the dropout of two passes at once", "train without adapters");
+  }
 }
 
 void data_and_model(const Check& check) {
@@ -286,6 +294,8 @@ const std::vector<Idle>& idle_settings() {
       {"data.seq_length", [](const Recipe& r, const ModelConfig*) { return r.data.format == data::Format::kTokenIds; }, "rows of format token_ids are used whole"},
       {"parallelism.sequence_parallel", [](const Recipe& r, const ModelConfig*) { return r.parallelism.tensor_model_parallel_size == 1 && r.parallelism.splits_sequences(); }, "one process holds each matrix"},
       {"parallelism.zero_stage", [](const Recipe& r, const ModelConfig*) { return r.parallelism.zero_stage > 0 && r.data_parallel_size * r.parallelism.context_parallel_size == 1; }, "no other process holds the same weights"},
+      {"parallelism.overlap_micro_batches", [](const Recipe& r, const ModelConfig*) { return r.parallelism.overlap_micro_batches && !r.parallelism.exchanges_in_passes(); }, "nothing is exchanged within a pass"},
+      {"parallelism.overlap_micro_batches", [](const Recipe& r, const ModelConfig*) { return r.parallelism.overlap_micro_batches && r.parallelism.exchanges_in_passes() && !r.overlaps_micro_batches(); }, "a step has one micro-batch"},
       {"moe.aux_loss_scope", [](const Recipe& r, const ModelConfig*) { return r.moe.aux_loss == loss::AuxLoss::kPerSequence && r.moe.aux_loss_scope == loss::AuxScope::kGlobalBatch; }, "per_sequence does not depend on it"},
       {"moe.expert_bias_update_rate", [](const Recipe& r, const ModelConfig*) { return r.moe.freeze_router; }, "moe.freeze_router keeps routers as they are"},
       {"moe.expert_bias_update_rate", [](const Recipe& r, const ModelConfig*) { return r.lora.use_lora; }, "LoRA leaves routing biases as they are"},

@@ -133,7 +133,9 @@ Session::Session(const ResolvedRecipe& r, SessionData opened, const dist::Mesh& 
   }
   shared->trim();
   model = config.build(*store);
-  seams = std::make_unique<parallel::LayoutSeams>(mesh, *stages, parallel::SeamOptions{recipe.parallelism.splits_sequences(), recipe.moe.token_dispatcher});
+  const parallel::SeamOptions seam_options{recipe.parallelism.splits_sequences(), recipe.moe.token_dispatcher};
+  seams = std::make_unique<parallel::LayoutSeams>(mesh, *stages, seam_options);
+  if (recipe.overlaps_micro_batches()) second_lane = std::make_unique<parallel::SecondLane>(mesh, *stages, seam_options);
   model->set_seams(seams->training());
   if (!mesh.world->alone() || disk) model->set_watcher(shared.get());
   if (memory.offloads(parallel::Offload::kActivations)) activation_file = std::make_unique<parallel::ActivationFile>(memory.offload_dir, *store);
@@ -147,7 +149,7 @@ Session::Session(const ResolvedRecipe& r, SessionData opened, const dist::Mesh& 
     };
   }
   optimizer = std::make_unique<optim::AdamW>(recipe.optimizer, *store, std::move(moments));
-  const StepParts parts{*model, mesh, *seams, *stages, table.front().parameter.shape[1], target.get(), recipe.lora.use_lora ? &dropout : nullptr};
+  const StepParts parts{*model, mesh, *seams, *stages, table.front().parameter.shape[1], target.get(), recipe.lora.use_lora ? &dropout : nullptr, second_lane.get()};
   step = std::make_unique<Step>(settings, parts, *store, *optimizer, *shared);
   stream = std::make_unique<data::SampleStream>(*data.sets.train, seed, recipe.data.shuffle ? data::Shuffle::kOn : data::Shuffle::kOff,
                                                 recipe.data.instruct.length_buckets ? recipe.global_batch_size() : 0);

@@ -60,6 +60,7 @@ class Session {
   std::unique_ptr<parallel::SharedParameters> shared;
   std::unique_ptr<parallel::Stages> stages;
   std::unique_ptr<parallel::LayoutSeams> seams;
+  std::unique_ptr<parallel::SecondLane> second_lane;  // null unless micro-batches overlap
   std::vector<models::LoraTarget> adapters;  // empty without LoRA
   nn::Dropout dropout;                       // theirs
   std::unique_ptr<models::Model> model;

@@ -55,6 +55,23 @@ TEST(Trace, SpansNest) {
   EXPECT_EQ(rows.at(0)[2].at("pid"), 3);
 }
 
+TEST(Trace, EachThreadHasARowOfItsOwn) {
+  const fs::path path = trace_file("threads");
+  TraceWriter trace;
+  trace.open(path, 0);
+  const auto exchange = trace.begin("all-to-all experts", 8);
+  {
+    const TraceWriter::Span forward(trace, "forward");
+    std::thread([&] { const TraceWriter::Span backward(trace, "backward"); }).join();
+  }
+  trace.end(exchange);
+  trace.close();
+  const auto rows = events_of(path);
+  EXPECT_EQ(rows.at(0)[0].at("name"), "forward");
+  EXPECT_EQ(rows.at(1)[0].at("name"), "all-to-all experts");
+  EXPECT_EQ(rows.at(2)[0].at("name"), "backward");
+}
+
 TEST(Trace, ExchangesAtTheSameTimeHaveRowsOfTheirOwn) {
   const fs::path path = trace_file("exchanges");
   TraceWriter trace;

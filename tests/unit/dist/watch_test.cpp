@@ -85,6 +85,29 @@ TEST(Watch, AHungRankEndsWithTheOthers) {
   expect_one_message(ranks, 1, 0, "does not go on after the barrier of the group world at step 17");
 }
 
+// Rank 1 has a thread in a barrier to which rank 0 does not come, and what its main thread does.
+std::vector<Ended> with_a_thread_in_a_barrier(const std::function<void(Watch&)>& main_thread) {
+  WatchTimes times = kTimes;
+  times.patience = 1s;
+  return ends_of_ranks(2, [&](const Rendezvous& here) {
+    Member member(here, times);
+    const auto other = member.group("other", 2);
+    if (here.rank == 0) return member.world->barrier();
+    member.watch->begin_thread();
+    std::thread([&] { other->barrier(); }).detach();
+    main_thread(*member.watch);
+    std::this_thread::sleep_for(50s);
+  });
+}
+
+TEST(Watch, ARankWithAThreadAtWorkDoesNotWait) {
+  expect_one_message(with_a_thread_in_a_barrier([](Watch&) {}), 1, 0, "does not go on ");
+}
+
+TEST(Watch, ARankWaitsWhereAllOfItsThreadsDo) {
+  expect_one_message(with_a_thread_in_a_barrier([](Watch& watch) { watch.end_thread(); }), 1, 0, "waits during the barrier of the group other at step 17");
+}
+
 TEST(Watch, RanksThatWaitForDifferentThingsEnd) {
   WatchTimes times = kTimes;
   times.patience = 1s;
