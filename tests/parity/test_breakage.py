@@ -83,6 +83,26 @@ def test_a_rank_that_breaks_ends_a_run_without_a_launcher(tmp_path, harm, culpri
     assert_saved(run)
 
 
+OVERLAPPED = {"parallelism.expert_model_parallel_size": 2, "parallelism.overlap_micro_batches": "true", "train.gradient_accumulation_steps": 8}
+
+
+@pytest.mark.parametrize(("harm", "culprit"), [("dies", 0), ("dies", 1), ("stops", 1)])
+def test_a_rank_that_breaks_ends_a_run_whose_micro_batches_overlap(tmp_path, harm, culprit):
+    run, (harms, says) = tmp_path / "run", HARMS[harm]
+    processes = start_plain(2, run, OVERLAPPED)
+    try:
+        started_by(processes[0], run, 5)
+        since = time.monotonic()
+        os.kill(processes[culprit].pid, harms)
+        said = [process.communicate(timeout=60)[1] for process in processes]
+    finally:
+        end_all(processes)
+    assert time.monotonic() - since < WITHIN_S
+    assert processes[1 - culprit].returncode == 2
+    (message,) = messages("".join(said))
+    assert message.startswith(f"rank {culprit} (host ") and says in message, message
+
+
 @pytest.mark.parametrize("harm", HARMS)
 def test_a_rank_that_breaks_ends_a_run_of_torchrun(tmp_path, harm):
     run, (harms, says) = tmp_path / "run", HARMS[harm]
