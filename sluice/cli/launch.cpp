@@ -1,12 +1,15 @@
 #include "sluice/cli/launch.h"
 
 #include <algorithm>
+#include <array>
 #include <iostream>
+#include <string_view>
 
 #include "sluice/base/error.h"
 #include "sluice/base/interrupt.h"
 #include "sluice/base/nearest.h"
 #include "sluice/cli/arguments.h"
+#include "sluice/cli/train.h"
 #include "sluice/config/fields.h"
 #include "sluice/config/recipe.h"
 #include "sluice/launch/arguments.h"
@@ -68,8 +71,10 @@ launch::LaunchConfig resolve(const launch::Arguments& given) {
   Violations violations;
   config::apply(config, settings, violations, "launch");
   launch::check(config, given.settings, violations);
-  if (config.world() > 1 && given.command[0] != "train") {
-    violations.add("`sluice " + given.command[0] + "` in " + std::to_string(config.world()) + " processes: each would do all of the work", "launch it as one process; train is the command for many");
+  static constexpr std::array<std::string_view, 5> kOfMany{"train", "generate", "logits", "eval", "convert"};
+  if (config.world() > 1 && std::ranges::find(kOfMany, given.command[0]) == kOfMany.end()) {
+    violations.add("`sluice " + given.command[0] + "` in " + std::to_string(config.world()) + " processes: each would do all of the work",
+                   "launch it as one process; train, generate, logits, eval and convert are the commands for many");
   }
   if (config.starts_again() && launch::has_flag({"", given.command}, "--overwrite")) {
     violations.add("--overwrite with a run that may be started again: the next start could not tell the old run from its own", "remove the old run first, or launch without --max-restarts and --requeue");
@@ -80,7 +85,7 @@ launch::LaunchConfig resolve(const launch::Arguments& given) {
 
 fs::path own_path() { return fs::read_symlink("/proc/self/exe"); }
 
-// Whether `sluice train --dry-run`, as one process of this machine, finds nothing wrong; it says itself what is.
+// Whether `sluice train --dry-run`, as one process of this machine that checks for all, finds nothing wrong; it says itself what is.
 bool recipe_is_good(const launch::Arguments& given, const launch::LaunchConfig& config, Log& log) {
   if (given.command[0] != "train" || given.recipe_check == launch::RecipeCheck::kSkip) return true;
   if (config.slurm && !config.container_image.empty()) {
@@ -88,7 +93,7 @@ bool recipe_is_good(const launch::Arguments& given, const launch::LaunchConfig& 
     return true;
   }
   launch::Command check{own_path(), given.command};
-  check.arguments.push_back("--dry-run");
+  check.arguments.insert(check.arguments.end(), {"--dry-run", "--world-size", std::to_string(config.world())});
   if (launch::run_alone(check.words()) == 0) return true;
   if (config.slurm) log.note("nothing is submitted; where the job's machines have other paths or more memory than this one, add --skip-recipe-check");
   return false;
@@ -132,6 +137,7 @@ int run_launch(const Arguments& arguments, Log& log) {
     return 0;
   }
   require_command(given.command);
+  if (given.command[0] == "train") check_train_arguments({given.command.begin() + 1, given.command.end()});
   const launch::LaunchConfig config = resolve(given);
   return config.slurm ? launch_by_slurm(given, config, log) : launch_here(given, config, log);
 }

@@ -1,6 +1,7 @@
 #include "sluice/cli/train.h"
 
 #include <algorithm>
+#include <charconv>
 #include <iostream>
 #include <map>
 #include <optional>
@@ -28,7 +29,8 @@ struct TrainArguments {
   fs::path run;  // whose config.yaml is the recipe, in place of `config`
   std::vector<config::Setting> overrides;  // in the order given; later ones win
   train::RunOptions options;
-  bool dry_run = false, help = false, disable_routing = false;
+  bool dry_run = false, disable_routing = false;
+  std::optional<std::int64_t> world_size;  // that a dry run checks for; else that of this run
   std::vector<std::string> notes;  // of flags that are taken and change nothing
 };
 
@@ -40,6 +42,7 @@ constexpr const char* kUsage =
     "  --overwrite            replace a run that is already in --output-dir\n"
     "  --disable-routing      train without routing supervision (routing_supervision.weight=0)\n"
     "  --dry-run              check everything, say what would run, start nothing\n"
+    "  --world-size N         with --dry-run: check for N processes, in this one\n"
     "  --framework NAME       taken from Primus's command lines (megatron_bridge, megatron, torchtitan); changes nothing, and says so\n"
     "  --convert-from-hf      the same: model.load reads Hugging Face's folders as they are\n\n"
     "Several values of one setting, separated by commas, make a sweep: routing_supervision.weight=0,0.05,0.1\n";
@@ -90,6 +93,14 @@ std::string key_of_flag(const std::string& name) {
   return alias == train::aliases().end() ? "" : alias->from;
 }
 
+std::int64_t world_size_from(const std::string& text) {
+  constexpr std::int64_t kMost = 1 << 20;
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc() && end == text.data() + text.size() && value >= 1 && value <= kMost) return value;
+  throw Error("--world-size " + text + " is not a whole number from 1 to " + std::to_string(kMost), "write the number of processes that the run will have");
+}
+
 // One `--name value`, `--name=value` or `section.key=value` after another, in any order.
 TrainArguments parse(const Arguments& arguments) {
   TrainArguments out;
@@ -126,9 +137,9 @@ TrainArguments parse(const Arguments& arguments) {
     else if (name == "overwrite") out.options.existing = train::Existing::kOverwrite;
     else if (name == "disable-routing") out.disable_routing = true;
     else if (name == "dry-run") out.dry_run = true;
+    else if (name == "world-size") out.world_size = world_size_from(value());
     else if (name == "framework") out.notes.push_back(framework_note(value()));
     else if (name == "convert-from-hf") out.notes.push_back("--convert-from-hf changes nothing: model.load reads Hugging Face's folders as they are");
-    else if (name == "help") out.help = true;
     else if (written.find('.') != std::string::npos) out.overrides.push_back(config::parse_override(written + "=" + value()));
     else unknown_flag(name);
   }
@@ -146,6 +157,7 @@ void check_contradictions(const TrainArguments& given) {
     if (!given.disable_routing || !other) continue;
     violations.add("--disable-routing and routing_supervision.weight=" + (setting.value.items.empty() ? "null" : setting.value.items[0]) + " contradict each other", "leave one of the two out");
   }
+  if (given.world_size && !given.dry_run) violations.add("--world-size without --dry-run has no effect: a run has the processes that were started", "add --dry-run, or leave it out");
   violations.raise("the flags");
 }
 
@@ -309,7 +321,7 @@ Plan plan_runs(TrainArguments given, const dist::Mesh& mesh) {
   check_contradictions(given);
   if (given.disable_routing) given.overrides.push_back(config::parse_override("routing_supervision.weight=0"));
   Plan plan{variants_of(given.overrides), {}};
-  const std::int64_t world = mesh.world->size();
+  const std::int64_t world = given.world_size.value_or(mesh.world->size());
   if (plan.variants.size() == 1) {
     plan.runs.push_back(resolve(recipe, plan.variants[0], world));
     return plan;
@@ -324,18 +336,20 @@ Plan plan_runs(TrainArguments given, const dist::Mesh& mesh) {
 
 }  // namespace
 
+void check_train_arguments(const Arguments& arguments) { parse(arguments); }
+
 int run_train(const Arguments& arguments, Log& log) {
   if (arguments.empty()) {
     throw Error("nothing to train is given", "sluice train --config RECIPE --data-file FILE --output-dir DIR; `sluice recipes list` shows recipes, `sluice train --help` every flag");
   }
-  TrainArguments given = parse(arguments);
-  if (given.help) {
+  if (std::ranges::find(arguments, "--help") != arguments.end()) {
     print_help();
     return 0;
   }
-  if (!given.dry_run) outlive_readers();  // metrics.jsonl and log.txt have what the pipe would have shown
   const dist::Rendezvous here = dist::find_rendezvous();
   dist::Mesh mesh = meet(here);
+  TrainArguments given = together(mesh, [&] { return parse(arguments); });
+  if (!given.dry_run) outlive_readers();  // metrics.jsonl and log.txt have what the pipe would have shown
   if (!mesh.leads()) log.set_level(LogLevel::kError);
   if (given.config.empty()) given.run = run_of(given.options.resume);
   if (!given.run.empty()) given.notes.push_back("--resume without --config: the recipe is " + (given.run / "config.yaml").string());

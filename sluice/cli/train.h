@@ -4,6 +4,9 @@
 
 namespace sluice::cli {
 
+// Error where these are no arguments of train, before a recipe or a file is looked at.
+void check_train_arguments(const Arguments& arguments);
+
 int run_train(const Arguments& arguments, Log& log);
 
 }  // namespace sluice::cli

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <numeric>
+#include <thread>
 
 #include "sluice/base/error.h"
 #include "sluice/dist/observers.h"
@@ -218,9 +219,22 @@ std::shared_ptr<gloo::transport::Device> make_device(const Rendezvous& here) {
   return own.empty() ? ProcessGroupGloo::createDefaultDevice() : ProcessGroupGloo::createDeviceForHostname(own);
 }
 
+// Names come late where machines have just started.
+void require_known_host(const Rendezvous& here) {
+  constexpr std::chrono::seconds kPatience{20};
+  const auto until = std::chrono::steady_clock::now() + kPatience;
+  while (!is_known_host(here.address)) {
+    if (std::chrono::steady_clock::now() > until) {
+      throw Error("the ranks cannot meet at " + here.address + ": no host of that name or address is known", "set MASTER_ADDR to a host that every rank reaches: the first one's name or address");
+    }
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+  }
+}
+
 }  // namespace
 
 Meeting::Meeting(const Rendezvous& rendezvous, std::chrono::seconds patience) : store_(std::make_unique<Store>()), rendezvous_(rendezvous), observers_(std::make_shared<Observers>()) {
+  require_known_host(rendezvous);
   c10d::TCPStoreOptions options;
   options.port = static_cast<std::uint16_t>(rendezvous.port);
   options.isServer = rendezvous.rank == 0 && rendezvous.host == StoreHost::kRank0;

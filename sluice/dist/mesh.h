@@ -74,8 +74,8 @@ Mesh make_mesh(std::shared_ptr<const Meeting> meeting, const Rendezvous& rendezv
 // Makes the groups of a grid of as many ranks as the world has.
 void lay_out(Mesh& mesh, const GridSizes& sizes);
 
-// The groups of such a mesh once more, but for the world's, at the same time on all its ranks: for exchanges whose order no rank knows beside the
-// others'. Their names end in `suffix`.
+// The groups of such a mesh once more, but for the world's, made at the same time on all its ranks: for exchanges that come in no certain order among
+// those of the first. Their names end in `suffix`.
 Mesh once_more(const Mesh& mesh, const std::string& suffix);
 
 }  // namespace sluice::dist

@@ -9,12 +9,22 @@
 
 namespace sluice::dist {
 
-std::string own_address_towards(const std::string& host, std::int64_t port) {
+namespace {
+
+// Null where none is known.
+std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> addresses_of(const std::string& host, const char* port) {
   addrinfo wanted{}, *found = nullptr;
   wanted.ai_socktype = SOCK_DGRAM;
-  if (getaddrinfo(host.c_str(), std::to_string(port).c_str(), &wanted, &found) != 0) return "";
-  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, freeaddrinfo);
-  for (const addrinfo* to = found; to; to = to->ai_next) {
+  return {getaddrinfo(host.c_str(), port, &wanted, &found) == 0 ? found : nullptr, freeaddrinfo};
+}
+
+}  // namespace
+
+bool is_known_host(const std::string& host) { return addresses_of(host, nullptr) != nullptr; }
+
+std::string own_address_towards(const std::string& host, std::int64_t port) {
+  const auto found = addresses_of(host, std::to_string(port).c_str());
+  for (const addrinfo* to = found.get(); to; to = to->ai_next) {
     const int socket_ = socket(to->ai_family, SOCK_DGRAM, 0);
     if (socket_ < 0) continue;
     sockaddr_storage own{};

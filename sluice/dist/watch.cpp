@@ -71,7 +71,7 @@ void Watch::set_where(Operation operation, const std::string& group, Where where
 void Watch::enter(Operation operation, const std::string& group) {
   const std::lock_guard lock(mutex_);
   waiting_[std::this_thread::get_id()] = {operation, group};
-  set_where(operation, group, waiting_.size() == num_threads_ ? Where::kInside : Where::kOutside);
+  set_where(operation, group, waiting_.size() >= num_threads_ ? Where::kInside : Where::kOutside);
 }
 
 void Watch::leave() {

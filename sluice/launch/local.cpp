@@ -95,6 +95,7 @@ class Ranks {
       if (*signal == SIGCHLD) continue;
       told_to_stop_ = true;
       tell_all(*signal);
+      tell_all(SIGCONT);  // a stopped rank hears nothing before it goes on
     }
   }
 

@@ -50,15 +50,15 @@ void SecondLane::run(const Work& here, const Work& beside) {
   if (beside) begin(beside);
   const std::exception_ptr failure = failure_of(here);
   if (beside) wait();
+  const std::exception_ptr failure_beside = std::exchange(failure_, nullptr);
   if (failure) std::rethrow_exception(failure);
-  if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+  if (failure_beside) std::rethrow_exception(failure_beside);
 }
 
 void SecondLane::begin(const Work& beside) {
   if (dist::Watch* watch = mesh_.observers->watch) watch->begin_thread();
   {
     const std::lock_guard lock(mutex_);
-    failure_ = nullptr;
     beside_ = &beside;
   }
   changed_.notify_all();

@@ -21,15 +21,17 @@ constexpr std::int64_t kMostParts = 4096;
 
 std::int64_t sum(const std::vector<std::int64_t>& values) { return std::accumulate(values.begin(), values.end(), std::int64_t{0}); }
 
-Problems numbers_out_of_range(ParallelismConfig config) {
+void require_range(std::string_view name, std::int64_t value, std::int64_t least, std::int64_t most, Problems& problems) {
+  if (value >= least && value <= most) return;
+  problems.emplace_back("parallelism." + std::string(name) + " = " + format(value) + " is not from " + format(least) + " to " + format(most), "use a number in that range");
+}
+
+Problems sizes_out_of_range(ParallelismConfig config) {
   Problems problems;
-  const auto check_one = [&](std::string_view name, std::int64_t value) {
-    const std::int64_t least = name == "zero_stage" ? 0 : 1, most = name == "zero_stage" ? 3 : kMostParts;
-    if (value >= least && value <= most) return;
-    problems.emplace_back("parallelism." + std::string(name) + " = " + format(value) + " is not from " + format(least) + " to " + format(most), "use a number in that range");
-  };
+  const auto check_one = [&](std::string_view name, std::int64_t value) { require_range(name, value, 1, kMostParts, problems); };
   config.fields([&](const char* name, const auto& field, const char*) {
     using Field = std::decay_t<decltype(field)>;
+    if (&field == static_cast<const void*>(&config.zero_stage)) return;
     if constexpr (std::is_same_v<Field, std::int64_t>) check_one(name, field);
     if constexpr (std::is_same_v<Field, std::optional<std::int64_t>>) check_one(name, field.value_or(1));
     if constexpr (std::is_same_v<Field, std::vector<std::int64_t>>) std::ranges::for_each(field, [&](std::int64_t value) { check_one(name, value); });
@@ -200,8 +202,10 @@ Problems layer_problems(const ParallelismConfig& config, const Job& job) {
 }
 
 Problems layout_problems(const ParallelismConfig& config, const Job& job) {
-  Problems problems = numbers_out_of_range(config);
-  if (!problems.empty()) return problems;
+  Problems problems = sizes_out_of_range(config);
+  const bool sizes_are_numbers = problems.empty();
+  require_range("zero_stage", config.zero_stage, 0, 3, problems);
+  if (!sizes_are_numbers) return problems;
   grids_fit(config, job.processes, problems);
   if (job.model) {
     model_divides(config, *job.model, problems);
@@ -214,7 +218,7 @@ Problems layout_problems(const ParallelismConfig& config, const Job& job) {
 
 // Nothing where the number of data-parallel ranks cannot be told.
 std::optional<Error> batch_problem(const ParallelismConfig& p, const Job& job) {
-  if (!numbers_out_of_range(p).empty()) return std::nullopt;
+  if (!sizes_out_of_range(p).empty()) return std::nullopt;
   const std::int64_t copy = p.tensor_model_parallel_size * p.pipeline_model_parallel_size * p.context_parallel_size;
   if (!job.global_batch_size || *job.global_batch_size < 1 || job.micro_batch_size < 1 || job.processes % copy != 0) return std::nullopt;
   const std::int64_t data = job.processes / copy, at_once = job.micro_batch_size * data, below = *job.global_batch_size / at_once * at_once;
@@ -250,9 +254,11 @@ std::vector<std::optional<std::int64_t>> as_it_is_and_left_out(const std::option
 
 // Where numbers are impossible, the settings of layers and experts start from their defaults.
 ParallelismConfig starting_point(const ParallelismConfig& config) {
-  if (numbers_out_of_range(config).empty()) return config;
-  ParallelismConfig start;
-  start.sequence_parallel = config.sequence_parallel;
+  ParallelismConfig start = config;
+  if (!sizes_out_of_range(config).empty()) {
+    start = {};
+    start.sequence_parallel = config.sequence_parallel;
+  }
   start.zero_stage = std::clamp<std::int64_t>(config.zero_stage, 0, 3);
   return start;
 }
@@ -364,7 +370,7 @@ std::vector<ParallelismConfig> nearest_layouts(const ParallelismConfig& config, 
 }
 
 dist::GridSizes grid_of(const ParallelismConfig& config, std::int64_t processes) {
-  Problems problems = numbers_out_of_range(config);
+  Problems problems = sizes_out_of_range(config);
   if (problems.empty()) grids_fit(config, processes, problems);
   Violations violations;
   for (const Error& problem : problems) violations.add(problem);

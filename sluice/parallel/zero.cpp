@@ -165,6 +165,13 @@ void SharedParameters::settle_all_but(std::int64_t unit) {
   std::erase_if(sums_, [&](const Sum& sum) { return sum.unit != unit; });
 }
 
+void SharedParameters::settle_all_of(std::int64_t unit) {
+  for (Sum& sum : sums_) {
+    if (sum.unit == unit) settle(sum);
+  }
+  std::erase_if(sums_, [&](const Sum& sum) { return sum.unit == unit; });
+}
+
 void SharedParameters::finish_gradients() {
   for (const auto& [unit, runs] : units_) {
     // Left are what is in no layer, and a block below which nothing learns: no gradient comes to its input.
@@ -277,6 +284,7 @@ void SharedParameters::after_forward(std::int64_t block) {
 }
 
 void SharedParameters::before_backward(std::int64_t block) {
+  settle_all_of(block + 1);  // of a stage with one layer alone that is under way: its gradient is about to change again
   if (block > 0) expect(block);
   if (!splits_parameters()) return;
   fetch(block + 1);

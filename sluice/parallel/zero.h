@@ -65,6 +65,7 @@ class SharedParameters final : public models::BlockWatcher {
   void start_sum(std::int64_t unit);
   void settle(Sum& sum);
   void settle_all_but(std::int64_t unit);
+  void settle_all_of(std::int64_t unit);
   void begin_use();  // of what is in no layer
   void end_use();
   void fetch(std::int64_t unit);

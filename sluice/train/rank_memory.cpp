@@ -110,17 +110,21 @@ std::map<std::int64_t, Layer> layers_of(const std::vector<nn::ParameterSpec>& he
   return out;
 }
 
-// Most passes that are between forward and backward on a rank of a pipeline, each through one chunk of its layers.
-std::int64_t passes_in_flight(const parallel::PipelineShape& shape, std::int64_t rank, bool overlapped) {
-  std::int64_t now = 0, most = 0;
-  if (overlapped) {
-    for (const parallel::Turn& turn : parallel::overlapped_schedule(shape, rank)) {
-      if (!turn.forward.empty()) most = std::max(most, ++now);
-      if (!turn.backward.empty()) --now;
-    }
-    return most;
+// What a rank of a pipeline does, of two passes at the same time the forward one first.
+std::vector<parallel::Action> actions_of(const Recipe& recipe, const parallel::PipelineShape& shape, std::int64_t rank) {
+  if (!recipe.overlaps_micro_batches()) return parallel::pipeline_schedule(shape, rank);
+  std::vector<parallel::Action> out;
+  for (const parallel::Turn& turn : parallel::overlapped_schedule(shape, rank)) {
+    out.insert(out.end(), turn.forward.begin(), turn.forward.end());
+    out.insert(out.end(), turn.backward.begin(), turn.backward.end());
   }
-  for (const parallel::Action& action : parallel::pipeline_schedule(shape, rank)) {
+  return out;
+}
+
+// Most passes that are between forward and backward, each through one chunk of the rank's layers.
+std::int64_t passes_in_flight(const std::vector<parallel::Action>& actions) {
+  std::int64_t now = 0, most = 0;
+  for (const parallel::Action& action : actions) {
     if (action.kind == parallel::ActionKind::kForward) most = std::max(most, ++now);
     if (action.kind == parallel::ActionKind::kBackward) --now;
   }
@@ -159,7 +163,7 @@ std::uint64_t activation_bytes(const ResolvedRecipe& resolved, const std::vector
     }
   }
   const parallel::PipelineShape shape{stages.ranks(), stages.chunks(), recipe.accumulation_steps()};
-  const auto passes = static_cast<double>(passes_in_flight(shape, place.pipeline, recipe.overlaps_micro_batches())) / static_cast<double>(stages.chunks());
+  const auto passes = static_cast<double>(passes_in_flight(actions_of(recipe, shape, place.pipeline))) / static_cast<double>(stages.chunks());
   const bool has_head = place.pipeline == stages.ranks() - 1;
   const double head = has_head ? everything.tokens * everything.hidden * (kFloat32 + everything.element) : 0;
   return static_cast<std::uint64_t>(passes * kept + one_layer + head);

@@ -128,6 +128,8 @@ void layout(const Check& check) {
   if (p.pipeline_model_parallel_size > 1 && r.routing_supervision.weight > 0 && (aggregate == loss::Aggregate::kMean || aggregate == loss::Aggregate::kSum)) {
     refuse("routing_supervision.aggregate = " + format(aggregate) + " needs the routers of all layers in one place, and parallelism.pipeline_model_parallel_size = " + format(p.pipeline_model_parallel_size) + " parts them", "use aggregate=each or last");
   }
+  const bool shares_out = r.data_parallel_size * p.context_parallel_size > 1 || p.tensor_model_parallel_size > 1;  // tensor ranks hold the same norms
+  if (p.zero_stage > 0 && !shares_out) check.notes.push_back("parallelism.zero_stage = " + format(p.zero_stage) + " shares nothing out: no other process holds the same weights");
   if (r.overlaps_micro_batches()) {
     const auto refuse_overlap = [&](const std::string& setting, const std::string& why, const std::string& remedy) {
       refuse("parallelism.overlap_micro_batches = true with " + setting + " " + why, remedy + ", or leave parallelism.overlap_micro_batches out");
@@ -293,7 +295,6 @@ const std::vector<Idle>& idle_settings() {
       {"data.max_target_length", not_questions, "only format qa has answers"},
       {"data.seq_length", [](const Recipe& r, const ModelConfig*) { return r.data.format == data::Format::kTokenIds; }, "rows of format token_ids are used whole"},
       {"parallelism.sequence_parallel", [](const Recipe& r, const ModelConfig*) { return r.parallelism.tensor_model_parallel_size == 1 && r.parallelism.splits_sequences(); }, "one process holds each matrix"},
-      {"parallelism.zero_stage", [](const Recipe& r, const ModelConfig*) { return r.parallelism.zero_stage > 0 && r.data_parallel_size * r.parallelism.context_parallel_size == 1; }, "no other process holds the same weights"},
       {"parallelism.overlap_micro_batches", [](const Recipe& r, const ModelConfig*) { return r.parallelism.overlap_micro_batches && !r.parallelism.exchanges_in_passes(); }, "nothing is exchanged within a pass"},
       {"parallelism.overlap_micro_batches", [](const Recipe& r, const ModelConfig*) { return r.parallelism.overlap_micro_batches && r.parallelism.exchanges_in_passes() && !r.overlaps_micro_batches(); }, "a step has one micro-batch"},
       {"moe.aux_loss_scope", [](const Recipe& r, const ModelConfig*) { return r.moe.aux_loss == loss::AuxLoss::kPerSequence && r.moe.aux_loss_scope == loss::AuxScope::kGlobalBatch; }, "per_sequence does not depend on it"},

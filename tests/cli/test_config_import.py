@@ -212,7 +212,7 @@ EXPECTED = {
     "deepspeed": ("deepspeed", DEEPSPEED, {
         "model": {"num_moe_experts": 8, "num_experts_per_tok": 2}, "train": {"micro_batch_size": 1, "gradient_accumulation_steps": 8, "precision": "bf16"},
         "moe": {"expert_capacity_factor": 1.0}, "memory": {"recompute": "full"}, "parallelism": {"expert_model_parallel_size": 2, "zero_stage": 2}}),
-    "megatron-bridge parallelism": ("megatron-bridge", "model:\n  pipeline_model_parallel_size: 2\n  virtual_pipeline_model_parallel_size: 4\n  moe_token_dispatcher_type: allgather\noptimizer:\n  use_distributed_optimizer: true\n", {
+    "megatron-bridge parallelism": ("megatron-bridge", "\nmodel:\n  pipeline_model_parallel_size: 2\n  virtual_pipeline_model_parallel_size: 4\n  moe_token_dispatcher_type: allgather\noptimizer:\n  use_distributed_optimizer: true\n", {
         "parallelism": {"pipeline_model_parallel_size": 2, "virtual_pipeline_model_parallel_size": 4, "zero_stage": 1}, "moe": {"token_dispatcher": "allgather"}}),
     "deepspeed part 1": ("deepspeed", DEEPSPEED_PARTS[0], {"parallelism": {"expert_model_parallel_size": 4}}),
     "deepspeed part 2": ("deepspeed", DEEPSPEED_PARTS[1], {"moe": {"router_aux_loss_coef": 0.02}}),

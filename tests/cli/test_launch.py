@@ -9,6 +9,7 @@ import time
 
 import pytest
 from program import TINY_RUN, metrics, program, sluice, start, train, words
+from safetensors.torch import load_file
 
 LONG = {"train.train_iters": 60, "checkpoint.save_interval": 5, "train.micro_batch_size": 1, "optimizer.schedule": "constant", "checkpoint.export_hf": "true"}
 ENDLESS = {**LONG, "train.train_iters": 100000}
@@ -114,6 +115,17 @@ def test_a_signal_ends_the_ranks_after_saving(tmp_path, which):
     assert (run / "checkpoints" / "latest").read_text().strip() == f"step-{metrics(run)[-1]['step']:08d}"
 
 
+def test_ranks_that_are_all_stopped_hear_a_signal_too(tmp_path):
+    run = tmp_path / "run"
+    process = start_launch(run, ENDLESS)
+    for pid in started_by(process, run, 5):
+        os.kill(pid, signal.SIGSTOP)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130 and "interrupted: saved" in stderr
+    assert not ranks_of(run)
+
+
 def test_a_killed_launcher_leaves_no_rank_behind(tmp_path):
     process = start_launch(tmp_path / "run", ENDLESS)
     assert len(started_by(process, tmp_path / "run", 5)) == 3
@@ -130,6 +142,21 @@ def test_a_mistake_is_said_once_and_not_tried_again(tmp_path):
     assert done.stderr.count("error: ") == 1 and "starting all ranks again" not in done.stderr
 
 
+def test_a_flag_that_nobody_knows_is_said_once(tmp_path):
+    done = launch(tmp_path / "run", "--bogus", 3, status=2)
+    assert done.stderr.count("error: ") == 1 and "unknown flag --bogus" in done.stderr
+
+
+def test_a_model_runs_on_many_ranks(tmp_path, tiny_mixtral):
+    (tmp_path / "tokens.json").write_text("[[5, 6, 7, 8]]")
+    split = ["--tensor-model-parallel-size", 2, "--expert-model-parallel-size", 2]
+    command = ["logits", "--model", tiny_mixtral, "--tokens", tmp_path / "tokens.json", "--output"]
+    sluice(*command, tmp_path / "one.safetensors")
+    sluice("launch", "--nproc-per-node", 2, *command, tmp_path / "two.safetensors", *split)
+    one, two = (load_file(tmp_path / f"{name}.safetensors") for name in ("one", "two"))
+    assert one.keys() == two.keys() and all((one[name] - two[name]).abs().max() < 1e-5 for name in one)
+
+
 def test_each_rank_has_its_file(tmp_path):
     launch(tmp_path / "run", flags=["--log-dir", tmp_path / "logs"])
     assert sorted(path.name for path in (tmp_path / "logs").iterdir()) == ["rank-0.log", "rank-1.log"]
@@ -142,6 +169,15 @@ def test_a_dry_run_prints_what_would_be_started(tmp_path):
     assert "RANK=0 WORLD_SIZE=2 LOCAL_RANK=0 LOCAL_WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=" in first and "RANK=1" in second
     assert f"WORD='a b' {program().resolve()} train " in first
     assert "nothing was started" in done.stderr and not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_checks_for_all_processes(tmp_path, path_folder):
+    split = ["train", TINY_RUN, "--output-dir", tmp_path / "run", "parallelism.tensor_model_parallel_size=2", "parallelism.zero_stage=1"]
+    assert "RANK=3" in sluice("launch", "--nproc-per-node", 4, "--dry-run", *split).stdout
+    assert "#SBATCH" in launch_slurm(path_folder, *SLURM, "--dry-run", *split).stdout
+    assert "the run's 3 processes" in sluice("launch", "--nproc-per-node", 3, "--dry-run", *split, status=2).stderr
+    assert "memory of each rank" in sluice(*split, "--dry-run", "--world-size", 4).stdout
+    assert "--dry-run" in sluice(*split, "--world-size", 4, status=2).stderr
 
 
 # --- SLURM, as far as it goes without one ---

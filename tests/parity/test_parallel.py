@@ -170,6 +170,16 @@ def test_a_layout_equals_one_process(tmp_path, rows, model_of, control, family, 
     require_equal(tmp_path / "run", control(family, layers, objective), {"family": family, "layout": layout}, **SENSITIVE.get(family, {}))
 
 
+# The next micro-step's backward pass begins with the layer whose gradient is being summed.
+@pytest.mark.parametrize("family", ["mixtral", "llama"])
+@pytest.mark.parametrize("zero", [2, 3])
+def test_a_stage_of_one_layer_adds_up_its_micro_steps(tmp_path, rows, model_of, control, family, zero):
+    accumulation = {"train.gradient_accumulation_steps": 3}
+    layout = {"parallelism.pipeline_model_parallel_size": 2, "parallelism.zero_stage": zero, "train.micro_batch_size": ROWS_AT_ONCE // 2}
+    run_ranks(4, *recipe(model_of(family, None), rows, tmp_path / "run", {**accumulation, **layout}))
+    require_equal(tmp_path / "run", control(family, None, accumulation), {"family": family, "layout": f"pp2 dp2 zero{zero}, accumulation"})
+
+
 VARIANTS = {
     "per layer": {"moe.aux_loss": "per_layer"},
     "per sequence": {"moe.aux_loss": "per_sequence"},

@@ -53,7 +53,8 @@ TEST(SecondLane, ThrowsWhatEitherThrowsOnceBothHaveEnded) {
   EXPECT_TRUE(std::exchange(ended, false));
   EXPECT_THROW(alone.lane.run(ends, fails), Error);
   EXPECT_TRUE(ended);
-  EXPECT_NO_THROW(alone.lane.run(ends, ends)) << "what failed is over";
+  EXPECT_THROW(alone.lane.run(fails, fails), Error);
+  EXPECT_NO_THROW(alone.lane.run(ends, {})) << "what failed is over";
 }
 
 TEST(SecondLane, ComputesWithAsManyThreads) {
